@@ -1,0 +1,207 @@
+"""Who has which bytes: rows by image, repository or namespace, with logical, unique, exclusive, shared and attributed bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from quotasim.accounting.basis import Basis, Scope, held_manifests, scope_names
+from quotasim.kernels import NULL, sharing
+from quotasim.kernels.layout import KIND_INDEX
+from quotasim.model.content import Content, descriptor_rows
+from quotasim.model.names import Names
+from quotasim.model.state import State
+from quotasim.model.totals import words_to_ints
+
+Array = npt.NDArray[Any]
+
+By = Literal["registry", "namespace", "repository", "image"]
+BY: tuple[By, ...] = ("registry", "namespace", "repository", "image")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRows:
+    """One row a (repository, root manifest), and which links belong to it.
+
+    Attributes
+    ----------
+    root : int32[N], link rows.
+    indptr : int64[N + 1]; row i has the links ``links[indptr[i]:indptr[i + 1]]``, its root among them.
+    links : int32[K], link rows.
+    """
+
+    root: Array
+    indptr: Array
+    links: Array
+
+
+@dataclass(frozen=True, slots=True)
+class SharingRow:
+    """Bytes of one row of ``df --by``; all exact ints.
+
+    ``shared_bytes`` is ``unique_bytes - exclusive_bytes``; attributed rows add up to the registry's unique bytes.
+    """
+
+    name: str
+    logical_bytes: int
+    unique_bytes: int
+    exclusive_bytes: int
+    shared_bytes: int
+    attributed_bytes: int
+
+
+def image_rows(content: Content, names: Names, state: State) -> ImageRows:
+    """Find the root manifests of every repository and what belongs to each.
+
+    A root is linked, and tagged or neither a child nor a referrer of a manifest linked in its repository. To it belongs
+    what is linked there and reached through children and referrers. O(links log links + descriptors of indexes).
+    """
+    linked = state.read("linked")
+    links = np.flatnonzero(linked).astype(np.int32)
+    tagged = state.read("tag_count")[links] > 0
+    is_child = state.read("parent_count")[links] > 0
+    is_referrer = _has_linked_subject(content, names, state, links)
+    roots = links[tagged | ~(is_child | is_referrer)]
+    rows, members = _close(content, names, state, np.arange(roots.size, dtype=np.int64), roots)
+    covered = np.zeros(linked.shape[0], bool)
+    covered[members] = True
+    # Manifests that are children and referrers of each other in a ring have no root outside: those that are no child serve.
+    left = links[~covered[links] & ~is_child]
+    if left.size:
+        more_rows, more = _close(content, names, state, roots.size + np.arange(left.size, dtype=np.int64), left)
+        roots = np.concatenate((roots, left))
+        rows, members = np.concatenate((rows, more_rows)), np.concatenate((members, more))
+    indptr = np.searchsorted(rows, np.arange(roots.size + 1)).astype(np.int64)
+    return ImageRows(roots.astype(np.int32), indptr, members.astype(np.int32))
+
+
+def _has_linked_subject(content: Content, names: Names, state: State, links: Array) -> Array:
+    """Return which links refer to a subject that is linked in the same repository."""
+    graph = content.graph()
+    out = np.zeros(links.shape[0], bool)
+    if graph.referrer.size == 0:
+        return out
+    subject = graph.subject[names.links.second[links]]
+    has = np.flatnonzero(subject != NULL)
+    manifest = graph.blob_manifest[subject[has]]
+    has, manifest = has[manifest != NULL], manifest[manifest != NULL]
+    above = names.links.find_all(names.links.first[links[has]], manifest)
+    out[has] = (above != NULL) & (state.read("linked")[above] != 0)
+    return out
+
+
+def _close(content: Content, names: Names, state: State, rows: Array, links: Array) -> tuple[Array, Array]:
+    """Extend (row, link) pairs by what is linked in the same repository and reached through children and referrers.
+
+    Returns the pairs sorted by row, each once.
+    """
+    graph, linked = content.graph(), state.read("linked")
+    reached = np.sort((rows << 32) | links.astype(np.int64))
+    frontier = reached
+    while frontier.size:
+        row, link = frontier >> 32, frontier & 0xFFFFFFFF
+        manifest, repository = names.links.second[link], names.links.first[link]
+        is_index = graph.kind[manifest] == KIND_INDEX
+        parents = manifest[is_index]
+        counts = graph.indptr[parents + 1].astype(np.int64) - graph.indptr[parents]
+        child = graph.blob_manifest[graph.target[descriptor_rows(content, parents)]]
+        found_row, found_repository = np.repeat(row[is_index], counts), np.repeat(repository[is_index], counts)
+        if graph.referrer.size:
+            start = np.searchsorted(graph.referrer_subject, graph.own[manifest], side="left")
+            stop = np.searchsorted(graph.referrer_subject, graph.own[manifest], side="right")
+            counts = stop - start
+            at = np.repeat(start - (np.cumsum(counts) - counts), counts) + np.arange(int(counts.sum()))
+            child = np.concatenate((child, graph.referrer[at]))
+            found_row = np.concatenate((found_row, np.repeat(row, counts)))
+            found_repository = np.concatenate((found_repository, np.repeat(repository, counts)))
+        known = child != NULL
+        below = names.links.find_all(found_repository[known], child[known])
+        here = (below != NULL) & (linked[below] != 0)
+        keys = np.unique((found_row[known][here] << 32) | below[here].astype(np.int64))
+        frontier = keys[~np.isin(keys, reached)]
+        reached = np.union1d(reached, frontier)
+    return reached >> 32, reached & 0xFFFFFFFF
+
+
+def closure(content: Content, names: Names, state: State, link: int) -> Array:
+    """Return a link and everything linked in its repository that it reaches through children and referrers."""
+    _, links = _close(content, names, state, np.zeros(1, np.int64), np.array([link]))
+    return links
+
+
+def first_tags(names: Names, state: State) -> dict[int, list[str]]:
+    """Return the sorted tag labels of every tagged link. O(tags)."""
+    labels: dict[int, list[str]] = {}
+    targets = state.read("tag_link")
+    for tag in np.flatnonzero(targets != NULL).tolist():
+        labels.setdefault(int(targets[tag]), []).append(names.tag_label(tag))
+    for of_link in labels.values():
+        of_link.sort()
+    return labels
+
+
+def link_name(content: Content, names: Names, labels: dict[int, list[str]], link: int) -> str:
+    """Return how a link is called: ``repository:first-tag``, else ``repository@digest``."""
+    repository = names.repositories.values[names.links.first[link]]
+    tags = labels.get(link)
+    if tags:
+        return f"{repository}:{tags[0]}"
+    return f"{repository}@{content.digest(int(content.graph().own[names.links.second[link]]))}"
+
+
+def _groups(content: Content, names: Names, state: State, by: By) -> tuple[list[str], Array, Array]:
+    """Return (names, indptr, manifests) of the rows of a grouping, in name order, manifests once a row."""
+    if by == "image":
+        rows = image_rows(content, names, state)
+        labels = first_tags(names, state)
+        titles = [link_name(content, names, labels, link) for link in rows.root.tolist()]
+        owner = np.repeat(np.arange(rows.root.size), np.diff(rows.indptr))
+        manifest = names.links.second[rows.links]
+    else:
+        scope = {"registry": Scope.REGISTRY, "namespace": Scope.NAMESPACE, "repository": Scope.REPOSITORY}[by]
+        titles = list(scope_names(names, scope))
+        owner, manifest = held_manifests(content, names, state, scope, Basis.REFERENCED)
+        if by != "registry":  # rows of names that hold nothing now are not shown
+            held = np.unique(owner)
+            titles = [titles[row] for row in held.tolist()]
+            owner = np.searchsorted(held, owner)
+    order = sorted(range(len(titles)), key=titles.__getitem__)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    owner = place[owner] if owner.size else owner.astype(np.int64)
+    by_owner = np.argsort(owner, kind="stable")
+    indptr = np.searchsorted(owner[by_owner], np.arange(len(order) + 1)).astype(np.int64)
+    return [titles[k] for k in order], indptr, np.ascontiguousarray(manifest[by_owner], np.int32)
+
+
+def sharing_rows(content: Content, names: Names, state: State, by: By) -> list[SharingRow]:
+    """Return the rows of ``df --by``, in name order.
+
+    Parameters
+    ----------
+    by : ``"registry"`` (one row named ``""``), ``"namespace"``, ``"repository"`` or ``"image"``.
+
+    Notes
+    -----
+    O(references of the rows): a manifest that several images share counts in each.
+    """
+    titles, indptr, manifest = _groups(content, names, state, by)
+    figures = [np.zeros((len(titles), 2), np.int64) for _ in range(sharing.FIGURES)]
+    blobs = content.blob_count
+    sharing.share_groups(
+        content.graph(),
+        indptr,
+        manifest,
+        np.full(blobs, -1, np.int32),
+        np.zeros(blobs, np.int32),
+        np.zeros(blobs, np.int32),
+        *figures,
+    )
+    columns = [words_to_ints(words) for words in figures]
+    return [
+        SharingRow(name, logical, unique, exclusive, unique - exclusive, attributed)
+        for name, logical, unique, exclusive, attributed in zip(titles, *columns, strict=True)
+    ]

@@ -1,0 +1,307 @@
+"""The engine of one branch: catalogue, state, ledger and log, and the one way in which any of them changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quotasim.accounting.basis import basis_bytes
+from quotasim.accounting.ledger import Ledger
+from quotasim.errors import TimeReversed
+from quotasim.kernels import NULL, layout, replay, sharing
+from quotasim.kernels.layout import Operations, Rules
+from quotasim.model.content import Content, descriptor_rows
+from quotasim.model.log import EventLog
+from quotasim.model.names import Names
+from quotasim.model.oci import Kind
+from quotasim.model.state import State
+from quotasim.model.totals import exact_sum
+from quotasim.profiles.base import RegistryProfile
+
+Array = npt.NDArray[Any]
+
+_REFERRERS = {
+    "ignore": layout.REFERRERS_IGNORE,
+    "follow": layout.REFERRERS_FOLLOW,
+    "cascade": layout.REFERRERS_CASCADE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one call of :meth:`Engine.apply` did: its events are ``first_event`` up to ``next_event``."""
+
+    first_event: int
+    next_event: int
+    refused: int
+    needed_bytes: int
+
+
+def operations(
+    code: Array,
+    time: Array,
+    *,
+    batch: Array | None = None,
+    link: Array | None = None,
+    tag: Array | None = None,
+    blob: Array | None = None,
+    repository: Array | None = None,
+) -> Operations:
+    """Return operations as columns in the order in which they apply: by batch, adds before drops, else as given.
+
+    Parameters
+    ----------
+    code : int[n], OP_* of the kernels' layout.
+    time : int64[n] microseconds, not decreasing.
+    batch : int[n], equal and adjacent within a batch; None: all are one batch.
+    link, tag, blob, repository : int[n] rows; None: all NULL.
+    """
+    count = code.shape[0]
+    batches = np.zeros(count, np.int32) if batch is None else batch.astype(np.int32)
+    drops = code >= layout.FIRST_DROP
+    order = np.lexsort((drops, np.cumsum(np.diff(batches, prepend=batches[:1]) != 0))) if drops.any() else None
+
+    def column(values: Array | None, dtype: Any) -> Array:
+        if values is None:
+            return np.full(count, NULL, dtype)
+        return np.ascontiguousarray(values if order is None else values[order], dtype)
+
+    return Operations(
+        column(code, np.uint8),
+        column(time, np.int64),
+        column(batches, np.int32),
+        column(link, np.int32),
+        column(tag, np.int32),
+        column(blob, np.int32),
+        column(repository, np.int32),
+    )
+
+
+NO_OPERATIONS = operations(np.empty(0, np.uint8), np.empty(0, np.int64))
+
+
+class Engine:
+    """One branch. Content and names are shared with the other branches, the rest is its own.
+
+    Parameters
+    ----------
+    profile : the rules.
+    now : microseconds since the epoch, UTC.
+    content, names : the catalogue; new ones by default.
+    """
+
+    def __init__(
+        self, profile: RegistryProfile, now: int, content: Content | None = None, names: Names | None = None
+    ) -> None:
+        self.profile = profile
+        self.content = content if content is not None else Content()
+        self.names = names if names is not None else Names()
+        self.state = State(now)
+        self.ledger = Ledger(profile.scope, profile.basis, profile.role_mask, profile.limit)
+        self.log = EventLog()
+        self.next_batch = 0
+        self.settled_events = 0
+
+    def branch(self) -> Engine:
+        """Return an independent engine with the same past. O(columns); arrays are copied when first written."""
+        other = Engine.__new__(Engine)
+        other.__dict__.update(self.__dict__)
+        other.state = self.state.branch()
+        other.ledger = self.ledger.branch()
+        other.log = self.log.branch()
+        return other
+
+    def sync(self) -> None:
+        """Give every catalogue row its place in the columns."""
+        self.state.sync(self.content, self.names)
+        self.ledger.sync(self.content, self.names)
+
+    def add_links(self, repository: Array, manifest: Array) -> Array:
+        """Return the link rows of (repository, manifest) pairs, int32[n], adding new ones. O(n + children of indexes).
+
+        An index brings rows for its children too: the kernel counts parents there and cannot make rows.
+        """
+        graph = self.content.graph()
+        is_index = graph.kind[manifest] == Kind.INDEX
+        links = self.names.links.add_all(repository, manifest)
+        if is_index.any():
+            parents = manifest[is_index]
+            counts = graph.indptr[parents + 1] - graph.indptr[parents]
+            child = graph.blob_manifest[graph.target[descriptor_rows(self.content, parents)]]
+            known = child != NULL
+            self.names.links.add_all(np.repeat(repository[is_index], counts)[known], child[known])
+        return links
+
+    def blobs_of(self, manifest: int) -> Array:
+        """Return the distinct blobs of a manifest, its own bytes first; an index has only those."""
+        graph = self.content.graph()
+        own = graph.own[manifest : manifest + 1]
+        if graph.kind[manifest] == Kind.INDEX:
+            return own
+        return np.concatenate((own, self.content.targets(manifest)))
+
+    def rules(self, until: int) -> Rules:
+        """Return the profile as numbers for the kernels."""
+        profile = self.profile
+        return Rules(
+            mode=self.ledger.mode,
+            scope=int(profile.scope),
+            basis=int(profile.basis),
+            role_mask=profile.role_mask,
+            counts_foreign=int(profile.counts_foreign),
+            reject_at_limit=int(profile.reject_at_limit),
+            limited=int(self.ledger.is_limited),
+            automatic=int(profile.collection == "automatic"),
+            untagged_after=NULL if profile.untagged_after is None else profile.untagged_after,
+            sweep_after=profile.sweep_after,
+            referrers=_REFERRERS[profile.referrers],
+            stale_blob_links=int(profile.stale_blob_links),
+            until=until,
+        )
+
+    def apply(self, ops: Operations = NO_OPERATIONS, until: int | None = None) -> Outcome:
+        """Apply operations and let time pass to ``until``; the only way in which state changes.
+
+        Parameters
+        ----------
+        ops : made by :func:`operations`; batches are numbered from 0 within the call.
+        until : microseconds; by default the last operation's time. What falls due by then happens.
+
+        Raises
+        ------
+        TimeReversed : an operation or ``until`` lies before the registry's time. Nothing is changed.
+
+        Notes
+        -----
+        O(references touched + operations + what falls due).
+        """
+        count = ops.code.shape[0]
+        end = until if until is not None else (int(ops.time[-1]) if count else self.state.now)
+        first_time = int(ops.time[0]) if count else end
+        if min(first_time, end) < self.state.now:
+            raise TimeReversed(self.state.now, min(first_time, end))
+        if count and end < int(ops.time[-1]):
+            raise TimeReversed(int(ops.time[-1]), end)
+        if count and np.any(np.diff(ops.time) < 0):
+            at = int(np.flatnonzero(np.diff(ops.time) < 0)[0])
+            raise TimeReversed(int(ops.time[at]), int(ops.time[at + 1]))
+        self.sync()
+        state, log, cursor = self.state, self.log, self.state.cursor
+        if np.any(ops.code == layout.OP_PULL):
+            state.materialise_pulls()
+        if count:
+            ops = ops._replace(batch=ops.batch + np.int32(self.next_batch - int(ops.batch[0])))
+        cursor[layout.CURSOR_OPERATION] = 0
+        cursor[layout.CURSOR_PHASE] = layout.PHASE_BEFORE
+        cursor[layout.CURSOR_LOG] = log.own_length
+        cursor[layout.CURSOR_EVENT_BASE] = log.base
+        cursor[layout.CURSOR_CAUSE] = NULL
+        cursor[layout.CURSOR_REMOVED_LINK] = NULL
+        cursor[layout.CURSOR_REFUSED] = 0
+        cursor[layout.CURSOR_NEEDED] = 0
+        first_event = len(log)
+        log.reserve(count + 2)
+        graph, names, rules = self.content.graph(), self.names.arrays(), self.rules(end)
+        while True:
+            short = replay.apply_operations(
+                graph, names, state.holdings(), rules, self.ledger.arrays(), state.queues(), cursor, ops, log.rows
+            )
+            log.commit(int(cursor[layout.CURSOR_LOG]))
+            if short == layout.DONE:
+                break
+            self._make_room(short, int(cursor[layout.CURSOR_SHORT]), count - int(cursor[layout.CURSOR_OPERATION]))
+        if count:
+            self.next_batch = int(ops.batch[-1]) + 1
+        state.now = end
+        state.version += 1
+        return Outcome(
+            first_event, len(log), int(cursor[layout.CURSOR_REFUSED]), int(cursor[layout.CURSOR_NEEDED])
+        )
+
+    def _make_room(self, short: int, rows: int, remaining: int) -> None:
+        """Give the kernel what it lacks for its next step, and for the steps likely to follow."""
+        state = self.state
+        if short == layout.NEED_LOG:
+            self.log.reserve(rows + remaining // 2)
+        elif short == layout.NEED_COLLECT:
+            state.widen_queue("collect", rows)
+        elif short == layout.NEED_SWEEP:
+            state.widen_queue("sweep", rows)
+        elif short == layout.NEED_CASCADE:
+            state.widen_queue("cascade", rows)
+        elif short == layout.NEED_SCOPE_MANIFESTS:
+            self.ledger.widen(state.cursor, manifests=rows)
+        elif short == layout.NEED_SCOPE_BLOBS:
+            self.ledger.widen(state.cursor, blobs=rows)
+        else:
+            state.grow_blob_links(rows)
+
+    def next_due(self) -> int | None:
+        """Return the time at which the next candidate or released blob falls due, or None. Entries may turn out to be void."""
+        cursor, profile = self.state.cursor, self.profile
+        due = []
+        if cursor[layout.CURSOR_COLLECT_HEAD] < cursor[layout.CURSOR_COLLECT_TAIL]:
+            waiting = self.state.read("collect")[cursor[layout.CURSOR_COLLECT_HEAD], 2]
+            due.append(int(waiting) + (profile.untagged_after or 0))
+        if cursor[layout.CURSOR_SWEEP_HEAD] < cursor[layout.CURSOR_SWEEP_TAIL]:
+            due.append(int(self.state.read("sweep")[cursor[layout.CURSOR_SWEEP_HEAD], 2]) + profile.sweep_after)
+        return max(min(due), self.state.now) if due else None
+
+    # --- checking ---------------------------------------------------------------------------------------------
+    def live_manifests(self) -> Array:
+        """Return uint8[M], 1 where some repository links the manifest; counted from the links alone."""
+        live = np.zeros(self.content.manifest_count, np.uint8)
+        links = np.flatnonzero(self.state.read("linked"))
+        live[self.names.links.second[links]] = 1
+        return live
+
+    def recompute(self) -> dict[str, int]:
+        """Return the registry's figures counted from scratch: links, tags, stored flags and sizes, no running total."""
+        self.sync()
+        graph, state, profile = self.content.graph(), self.state, self.profile
+        live = self.live_manifests()
+        holders = np.zeros(self.content.blob_count, np.int32)
+        sharing.recount(graph, live, holders)
+        alive = holders > 0
+        foreign = (graph.flags & layout.FLAG_FOREIGN) != 0
+        unknown = (graph.flags & layout.FLAG_UNKNOWN_SIZE) != 0
+        charged = basis_bytes(
+            self.content,
+            self.names,
+            state,
+            profile.scope,
+            profile.basis,
+            role_mask=profile.role_mask,
+            counts_foreign=profile.counts_foreign,
+        )
+        return {
+            "logical_bytes": exact_sum(graph.logical[live != 0]),
+            "unique_bytes": exact_sum(graph.size[alive]),
+            "foreign_bytes": exact_sum(graph.size[alive & foreign]),
+            "charged_bytes": sum(charged),
+            "stored_bytes": exact_sum(graph.size[state.read("stored") != 0]),
+            "unknown_size_count": int(np.count_nonzero(alive & unknown)),
+            "live_manifests": int(np.count_nonzero(live)),
+            "live_blobs": int(np.count_nonzero(alive)),
+            "links": int(np.count_nonzero(state.read("linked"))),
+            "bindings": int(np.count_nonzero(state.read("tag_link") != NULL)),
+        }
+
+    def figures(self) -> dict[str, int]:
+        """Return the same figures as :meth:`recompute`, from the running totals. O(1)."""
+        total = self.state.total
+        return {
+            "logical_bytes": total(layout.TOTAL_LOGICAL),
+            "unique_bytes": total(layout.TOTAL_UNIQUE),
+            "foreign_bytes": total(layout.TOTAL_FOREIGN),
+            "charged_bytes": total(layout.TOTAL_CHARGED),
+            "stored_bytes": total(layout.TOTAL_STORED),
+            "unknown_size_count": total(layout.TOTAL_UNKNOWN),
+            "live_manifests": total(layout.TOTAL_MANIFESTS),
+            "live_blobs": total(layout.TOTAL_BLOBS),
+            "links": total(layout.TOTAL_LINKS),
+            "bindings": total(layout.TOTAL_BINDINGS),
+        }

@@ -1,0 +1,466 @@
+"""The errors of quotasim: each is a full sentence, and carries its numbers and names as attributes.
+
+Errors are for wrong calls and for broken input. What a registry itself refuses (a push over the quota) is a
+result or an event, never an exception.
+
+Every child keeps the arguments it was built from in ``args`` and makes its sentence only when it is printed,
+so errors survive pickling between processes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import heapq
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+__all__ = [
+    "DigestConflict",
+    "GateFailed",
+    "InputRejected",
+    "InvalidDigest",
+    "InvalidReference",
+    "InvalidValue",
+    "Locked",
+    "ManifestTooLarge",
+    "Problem",
+    "QuotaSimError",
+    "SnapshotError",
+    "StalePlan",
+    "StateDamaged",
+    "TimeReversed",
+    "UnknownProfile",
+    "UnknownReference",
+    "UnknownRepository",
+    "nearest_names",
+]
+
+_COMPARED_CANDIDATES = 5_000
+"""How many candidates `nearest_names` compares letter by letter; more are first narrowed down by prefix."""
+
+_SHOWN_PROBLEMS = 20
+_SHOWN_CHARACTERS = 200
+
+
+class QuotaSimError(Exception):
+    """The parent of every error that quotasim raises on purpose.
+
+    Attributes
+    ----------
+    exit_code : what the command line returns for it: 1 error, 2 wrong usage, 3 input rejected, 99 a gate
+        failed.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+
+# -- names that are not there ----------------------------------------------------------------------
+
+
+class UnknownReference(QuotaSimError):
+    """No image has this reference.
+
+    Attributes
+    ----------
+    reference : as it was asked for.
+    nearest : existing references that look like it, best first; may be empty.
+    """
+
+    def __init__(self, reference: str, nearest: Iterable[str] = ()) -> None:
+        self.reference = reference
+        self.nearest = tuple(nearest)
+        super().__init__(self.reference, self.nearest)
+
+    def __str__(self) -> str:
+        return _not_there("image", self.reference, self.nearest)
+
+
+class UnknownRepository(QuotaSimError):
+    """No repository has this name.
+
+    Attributes
+    ----------
+    repository : as it was asked for.
+    nearest : existing repositories that look like it, best first; may be empty.
+    """
+
+    def __init__(self, repository: str, nearest: Iterable[str] = ()) -> None:
+        self.repository = repository
+        self.nearest = tuple(nearest)
+        super().__init__(self.repository, self.nearest)
+
+    def __str__(self) -> str:
+        return _not_there("repository", self.repository, self.nearest)
+
+
+class UnknownProfile(QuotaSimError):
+    """No registry profile has this name.
+
+    Attributes
+    ----------
+    name : as it was asked for.
+    nearest : existing profiles that look like it, best first; may be empty.
+    """
+
+    def __init__(self, name: str, nearest: Iterable[str] = ()) -> None:
+        self.name = name
+        self.nearest = tuple(nearest)
+        super().__init__(self.name, self.nearest)
+
+    def __str__(self) -> str:
+        return _not_there("profile", self.name, self.nearest)
+
+
+# -- wrong arguments -------------------------------------------------------------------------------
+
+
+class InvalidValue(QuotaSimError):
+    """An argument has a value that it cannot have.
+
+    Attributes
+    ----------
+    name : the argument.
+    value : what was given.
+    expected : what would have been right, to be read after "must be".
+    """
+
+    exit_code = 2
+
+    def __init__(self, name: str, value: object, expected: str) -> None:
+        self.name = name
+        self.value = value
+        self.expected = expected
+        super().__init__(name, value, expected)
+
+    def __str__(self) -> str:
+        return f"{self.name} must be {self.expected}, not {_shown(self.value)}"
+
+
+class InvalidReference(QuotaSimError):
+    """A reference that the distribution spec's grammar does not allow.
+
+    Attributes
+    ----------
+    reference : as it was given.
+    reason : what is wrong with it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, reference: object, reason: str) -> None:
+        self.reference = reference
+        self.reason = reason
+        super().__init__(reference, reason)
+
+    def __str__(self) -> str:
+        return f"{_shown(self.reference)} is not a reference: {self.reason}"
+
+
+class InvalidDigest(QuotaSimError):
+    """A digest that is neither sha256 nor sha512 in their one lower-case spelling.
+
+    Attributes
+    ----------
+    digest : as it was given.
+    reason : what is wrong with it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, digest: object, reason: str) -> None:
+        self.digest = digest
+        self.reason = reason
+        super().__init__(digest, reason)
+
+    def __str__(self) -> str:
+        return f"{_shown(self.digest)} is not a digest: {self.reason}"
+
+
+class TimeReversed(QuotaSimError):
+    """Simulated time was asked to run backwards.
+
+    Attributes
+    ----------
+    now, requested : microseconds since the epoch, UTC.
+    """
+
+    def __init__(self, now: int, requested: int) -> None:
+        self.now = now
+        self.requested = requested
+        super().__init__(now, requested)
+
+    def __str__(self) -> str:
+        return (
+            f"time cannot run backwards: {self.requested} (microseconds since the epoch, UTC) was requested, "
+            f"which is {self.now - self.requested:,} before now, {self.now}"
+        )
+
+
+# -- content that contradicts what is known --------------------------------------------------------
+
+
+class DigestConflict(QuotaSimError):
+    """A known digest is now said to be something else. Content never changes, so one of the two is wrong.
+
+    Attributes
+    ----------
+    digest : of the blob.
+    known : what the catalogue holds.
+    given : what the new mention says.
+    field : what the two are: ``size`` in bytes, or another property of the blob such as ``foreign``.
+    """
+
+    def __init__(self, digest: str, known: object, given: object, field: str = "size") -> None:
+        self.digest = digest
+        self.known = known
+        self.given = given
+        self.field = field
+        super().__init__(digest, known, given, field)
+
+    def __str__(self) -> str:
+        if self.field == "size":
+            known, given = f"{self.known:,} bytes", f"{self.given:,} bytes"
+        else:
+            known, given = f"{self.field} {self.known!r}", f"{self.field} {self.given!r}"
+        return f"blob {self.digest} is already known with {known}, and is now given with {given}"
+
+
+class ManifestTooLarge(QuotaSimError):
+    """A manifest lists more bytes than one manifest may.
+
+    Attributes
+    ----------
+    digest : of the manifest.
+    listed_bytes : what it lists, repeats counted as often as they are listed.
+    limit : the most that it may list.
+    """
+
+    def __init__(self, digest: str, listed_bytes: int, limit: int) -> None:
+        self.digest = digest
+        self.listed_bytes = listed_bytes
+        self.limit = limit
+        super().__init__(digest, listed_bytes, limit)
+
+    def __str__(self) -> str:
+        return (
+            f"manifest {self.digest} lists {self.listed_bytes:,} bytes, "
+            f"{self.listed_bytes - self.limit:,} more than the {self.limit:,} that one manifest may list"
+        )
+
+
+# -- operations that the state does not allow ------------------------------------------------------
+
+
+class Locked(QuotaSimError):
+    """A lock forbids the operation.
+
+    Attributes
+    ----------
+    reference : what is locked: a tag, a manifest or a repository.
+    lock : the operation that it is locked against, ``write`` or ``delete``: the argument of
+        `Registry.lock` that would allow it again.
+    """
+
+    def __init__(self, reference: str, lock: str) -> None:
+        self.reference = reference
+        self.lock = lock
+        super().__init__(reference, lock)
+
+    def __str__(self) -> str:
+        again = f"lock({self.reference!r}, {self.lock}=True) allows it again"
+        return f"{self.reference!r} is locked against {self.lock}; {again}"
+
+
+class StalePlan(QuotaSimError):
+    """A plan was applied to a state that it was not made for.
+
+    Attributes
+    ----------
+    planned_version : the state's version when the plan was made.
+    state_version : the state's version now.
+    """
+
+    def __init__(self, planned_version: int, state_version: int) -> None:
+        self.planned_version = planned_version
+        self.state_version = state_version
+        super().__init__(planned_version, state_version)
+
+    def __str__(self) -> str:
+        return (
+            f"the plan was made for version {self.planned_version} of the state, "
+            f"which is now at version {self.state_version}: make a new plan"
+        )
+
+
+class StateDamaged(QuotaSimError):
+    """Structural rules of the state do not hold: a fault of quotasim, never of the input.
+
+    Attributes
+    ----------
+    damage : one sentence for each broken rule, with the rows and numbers.
+    """
+
+    def __init__(self, damage: Sequence[str]) -> None:
+        self.damage = tuple(damage)
+        super().__init__(self.damage)
+
+    def __str__(self) -> str:
+        return "the state is damaged: " + "; ".join(self.damage)
+
+
+class GateFailed(QuotaSimError):
+    """A figure crossed the threshold that the caller set as a gate.
+
+    Attributes
+    ----------
+    gate : the figure's name.
+    measured, threshold : in the same unit.
+    """
+
+    exit_code = 99
+
+    def __init__(self, gate: str, measured: float, threshold: float) -> None:
+        self.gate = gate
+        self.measured = measured
+        self.threshold = threshold
+        super().__init__(gate, measured, threshold)
+
+    def __str__(self) -> str:
+        return f"gate failed: {self.gate} is {self.measured:,}, and may be at most {self.threshold:,}"
+
+
+# -- input from files ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with an input file.
+
+    Attributes
+    ----------
+    file : its name, as the user knows it.
+    row : 0-based row of the table; None if the problem is not one row's.
+    column : None if the problem is not one column's.
+    message : what is wrong, with the value that is.
+
+    Examples
+    --------
+    >>> print(Problem("layers.parquet", 17, "blob_id", "5 is not a blob_id of blobs.parquet"))
+    layers.parquet, row 17, column 'blob_id': 5 is not a blob_id of blobs.parquet
+    """
+
+    file: str
+    row: int | None
+    column: str | None
+    message: str
+
+    def __str__(self) -> str:
+        row = "" if self.row is None else f", row {self.row:,}"
+        column = "" if self.column is None else f", column {self.column!r}"
+        return f"{self.file}{row}{column}: {self.message}"
+
+
+class InputRejected(QuotaSimError):
+    """The input is broken. All of its problems were collected, and nothing was written.
+
+    Attributes
+    ----------
+    problems : every problem found, in the order of files and rows.
+    """
+
+    exit_code = 3
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        count = len(self.problems)
+        head = f"the input has {count:,} problem{'' if count == 1 else 's'}, and nothing was written:"
+        lines = [head, *(f"  {problem}" for problem in self.problems[:_SHOWN_PROBLEMS])]
+        if count > _SHOWN_PROBLEMS:
+            lines.append(f"  and {count - _SHOWN_PROBLEMS:,} more")
+        return "\n".join(lines)
+
+
+class SnapshotError(QuotaSimError):
+    """A snapshot cannot be read or written.
+
+    Attributes
+    ----------
+    path : of the snapshot, or of the file in it that is wrong.
+    reason : what is wrong with it.
+    """
+
+    exit_code = 3
+
+    def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
+        self.path = os.fspath(path)
+        self.reason = reason
+        super().__init__(self.path, reason)
+
+    def __str__(self) -> str:
+        return f"snapshot {self.path!r}: {self.reason}"
+
+
+# -- the words of a message ------------------------------------------------------------------------
+
+
+def nearest_names(name: str, candidates: Iterable[str], n: int = 3) -> tuple[str, ...]:
+    """At most ``n`` of the candidates that look like ``name``, the most alike first.
+
+    Parameters
+    ----------
+    name : what was asked for.
+    candidates : what there is; repeats count once.
+    n : how many to return at most.
+
+    Returns
+    -------
+    Candidates at least 60 % alike by `difflib`; equally alike ones in reverse order of name. May be empty.
+
+    Notes
+    -----
+    Costs one letter-by-letter comparison for each of at most 5,000 candidates. Of more than that, the 5,000
+    which share the longest prefix with ``name`` are compared.
+
+    Examples
+    --------
+    >>> nearest_names("team-a/wep:v1", ["team-a/web:v1", "team-a/web:v2", "library/redis:7"])
+    ('team-a/web:v1', 'team-a/web:v2')
+    """
+    distinct = set(candidates)
+    if len(distinct) > _COMPARED_CANDIDATES:
+        compared = heapq.nlargest(
+            _COMPARED_CANDIDATES, distinct, key=lambda other: (_common_prefix(name, other), other)
+        )
+    else:
+        compared = sorted(distinct)
+    return tuple(difflib.get_close_matches(name, compared, n))
+
+
+def _common_prefix(one: str, other: str) -> int:
+    """How many first letters the two share."""
+    length = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        length += 1
+    return length
+
+
+def _not_there(kind: str, name: str, nearest: tuple[str, ...]) -> str:
+    message = f"there is no {kind} {_shown(name)}"
+    if nearest:
+        message += f"; the nearest there is: {', '.join(repr(other) for other in nearest)}"
+    return message
+
+
+def _shown(value: object) -> str:
+    """`repr`, cut where a hostile or accidental value would fill the screen."""
+    text = repr(value)
+    if len(text) <= _SHOWN_CHARACTERS:
+        return text
+    return f"{text[:_SHOWN_CHARACTERS]}... ({len(text):,} characters)"

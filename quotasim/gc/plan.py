@@ -1,0 +1,137 @@
+"""Planning a garbage collection: pure, a value that can be read, kept, compared and applied once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quotasim.gc.policy import GcPolicy
+from quotasim.kernels import mark
+from quotasim.model.content import Content
+from quotasim.model.log import EventLog
+from quotasim.model.names import Names
+from quotasim.model.state import State
+from quotasim.model.totals import exact_sum
+
+Array = npt.NDArray[Any]
+
+BEFORE_ALL_TIME = np.iinfo(np.int64).min // 2
+
+
+@dataclass(frozen=True, slots=True)
+class GcPlan:
+    """What one run of a collector would do, decided but not done.
+
+    Attributes
+    ----------
+    version : the state's version that it was made for; ``apply`` refuses it for any other.
+    policy, at : the policy, and the time in microseconds since the epoch.
+    links : int32[K], link rows to be removed, in repository and digest order.
+    blobs : int32[N], blob rows to be swept, in digest order.
+    removed : the links as (repository, digest).
+    swept : the blobs' digests.
+    reclaimable_bytes : what the sweep takes off the disk.
+    visited_references : references that marking looked at.
+    """
+
+    version: int
+    policy: GcPolicy
+    at: int
+    links: Array
+    blobs: Array
+    reclaimable_bytes: int
+    visited_references: int
+    removed: tuple[tuple[str, str], ...]
+    swept: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """Rows that a policy calls garbage: the plan before names are looked up."""
+
+    links: Array
+    blobs: Array
+    visited_references: int
+
+
+def find_garbage(content: Content, names: Names, state: State, log: EventLog, policy: GcPolicy, at: int) -> Garbage:
+    """Mark from the policy's roots and list what is left.
+
+    Parameters
+    ----------
+    at : microseconds since the epoch; grace is counted back from here.
+
+    Returns
+    -------
+    Rows in ascending order. Nothing is changed.
+
+    Notes
+    -----
+    O(references of kept manifests + links + blobs). With ``roots="ALL"`` no link goes.
+    """
+    graph, arrays = content.graph(), names.arrays()
+    linked = state.read("linked")
+    if policy.roots == "ALL":
+        keep = linked.copy()
+    else:
+        keep = ((state.read("tag_count") > 0) & (linked != 0)).astype(np.uint8)
+        if policy.grace:
+            pushed = log.times_of(state.read("link_event"), absent=BEFORE_ALL_TIME)
+            untagged = log.times_of(state.read("untagged_event"), absent=BEFORE_ALL_TIME)
+            keep |= ((linked != 0) & (np.maximum(pushed, untagged) > at - policy.grace)).astype(np.uint8)
+        mark.mark_links(
+            graph,
+            arrays,
+            linked,
+            int(policy.index_children == "recursive"),
+            int(policy.referrers == "follow"),
+            keep,
+            np.empty(linked.shape[0], np.int32),
+        )
+    live = np.zeros(content.manifest_count, np.uint8)
+    live[arrays.link_manifest[keep != 0]] = 1
+    marked = np.zeros(content.blob_count, np.uint8)
+    visited = mark.mark_blobs(graph, live, marked)
+    if policy.honour_blob_links:
+        marked[state.explicit_blob_links()[1]] = 1
+    stored = state.read("stored")
+    found = np.empty(content.blob_count, np.int32)
+    garbage = found[: mark.unmarked(stored, marked, found)]
+    if policy.grace and garbage.size:
+        placed = log.times_of(state.read("stored_event")[garbage], absent=BEFORE_ALL_TIME)
+        released = log.times_of(state.read("released_event")[garbage], absent=BEFORE_ALL_TIME)
+        garbage = garbage[np.maximum(placed, released) <= at - policy.grace]
+    links = np.flatnonzero((linked != 0) & (keep == 0)).astype(np.int32)
+    return Garbage(links, garbage.copy(), int(visited))
+
+
+def reclaimable_bytes(content: Content, names: Names, state: State, log: EventLog, policy: GcPolicy, at: int) -> int:
+    """Return the bytes that a run of ``policy`` at ``at`` would take off the disk. Cost of :func:`find_garbage`."""
+    garbage = find_garbage(content, names, state, log, policy, at)
+    return exact_sum(content.graph().size[garbage.blobs])
+
+
+def plan(content: Content, names: Names, state: State, log: EventLog, policy: GcPolicy, at: int) -> GcPlan:
+    """Return the plan of a run of ``policy`` at ``at``. Pure; cost of :func:`find_garbage` and a sort of what goes."""
+    garbage = find_garbage(content, names, state, log, policy, at)
+    own = content.graph().own
+    manifest_digests = content.digests(own[names.links.second[garbage.links]])
+    repositories = [names.repositories.values[row] for row in names.links.first[garbage.links]]
+    by_name = sorted(zip(repositories, manifest_digests, garbage.links.tolist(), strict=True))
+    by_digest = sorted(zip(content.digests(garbage.blobs), garbage.blobs.tolist(), strict=True))
+    return GcPlan(
+        version=state.version,
+        policy=policy,
+        at=at,
+        links=np.array([link for _, _, link in by_name], np.int32),
+        blobs=np.array([blob for _, blob in by_digest], np.int32),
+        reclaimable_bytes=exact_sum(content.graph().size[garbage.blobs]),
+        visited_references=garbage.visited_references,
+        removed=tuple((repository, digest) for repository, digest, _ in by_name),
+        swept=tuple(digest for digest, _ in by_digest),
+    )
+
+

@@ -1,0 +1,45 @@
+"""What a garbage collector treats as garbage, as parameters. One type for all kinds; no subclass per vendor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from quotasim.errors import InvalidValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GcPolicy:
+    """Parameters of a mark and sweep.
+
+    Attributes
+    ----------
+    roots : ``"ALL"``: every linked manifest stays; ``"TAGS"``: tagged ones stay, with what they reach.
+    index_children : ``"recursive"``: children of a kept index stay, and theirs; ``"direct"``: an index keeps only its children's own bytes.
+    referrers : ``"follow"``: referrers of a kept manifest stay; ``"ignore"``: being a referrer protects nothing.
+    grace : microseconds; what was untagged, pushed, stored or released less than this ago stays.
+    honour_blob_links : whether an uploaded blob that no manifest names yet stays.
+
+    Examples
+    --------
+    >>> GcPolicy(roots="TAGS", grace=7_200_000_000).referrers
+    'ignore'
+    """
+
+    roots: Literal["ALL", "TAGS"] = "ALL"
+    index_children: Literal["recursive", "direct"] = "recursive"
+    referrers: Literal["follow", "ignore"] = "ignore"
+    grace: int = 0
+    honour_blob_links: bool = False
+
+    def __post_init__(self) -> None:
+        choices = (
+            ("roots", self.roots, ("ALL", "TAGS")),
+            ("index_children", self.index_children, ("recursive", "direct")),
+            ("referrers", self.referrers, ("follow", "ignore")),
+        )
+        for name, value, allowed in choices:
+            if value not in allowed:
+                raise InvalidValue(name, value, " or ".join(allowed))
+        if self.grace < 0:
+            raise InvalidValue("grace", self.grace, "a number of microseconds, 0 or more")

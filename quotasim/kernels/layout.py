@@ -1,0 +1,204 @@
+"""What the kernels read and write: codes, and the arrays of the catalogue and of state as named tuples."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from quotasim.kernels import NULL  # noqa: F401  (part of the layout)
+
+OP_PUSH, OP_TAG, OP_UPLOAD, OP_PULL, OP_LOCK, OP_GC = 0, 1, 2, 3, 4, 5
+OP_UNTAG, OP_DELETE, OP_UNLINK_BLOB, OP_COLLECT, OP_SWEEP = 6, 7, 8, 9, 10
+FIRST_DROP = OP_UNTAG  # codes from here on take something away: a batch applies them after its adds
+
+# An event's kind is the code of the operation that it records; a refusal is the one kind of its own.
+EVENT_REFUSE = 11
+
+REASON_NONE, REASON_QUOTA, REASON_LOCKED, REASON_NOT_LINKED = 0, 1, 2, 3
+
+KIND_IMAGE, KIND_INDEX = 0, 1
+ROLE_CONFIG, ROLE_LAYER, ROLE_CHILD, ROLE_OWN = 1, 2, 4, 8
+FLAG_UNKNOWN_SIZE, FLAG_FOREIGN, FLAG_SHA512 = 1, 2, 4
+LOCK_WRITE, LOCK_DELETE = 1, 2
+
+SCOPE_REPOSITORY, SCOPE_NAMESPACE, SCOPE_REGISTRY = 0, 1, 2
+BASIS_TAGGED, BASIS_REFERENCED, BASIS_LINKED, BASIS_STORED = 0, 1, 2, 3
+MODE_HOLDERS, MODE_COUNTS, MODE_STORED = 0, 1, 2
+REFERRERS_IGNORE, REFERRERS_FOLLOW, REFERRERS_CASCADE = 0, 1, 2
+
+(
+    DONE,
+    NEED_LOG,
+    NEED_COLLECT,
+    NEED_SWEEP,
+    NEED_CASCADE,
+    NEED_SCOPE_MANIFESTS,
+    NEED_SCOPE_BLOBS,
+    NEED_BLOB_LINKS,
+) = range(8)
+
+# cursor: what survives a return that asks for room
+CURSOR_OPERATION, CURSOR_PHASE, CURSOR_LOG, CURSOR_COLLECT_HEAD, CURSOR_COLLECT_TAIL, CURSOR_SWEEP_HEAD = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+)
+CURSOR_SWEEP_TAIL, CURSOR_CASCADE, CURSOR_SCOPE_MANIFESTS, CURSOR_SCOPE_BLOBS, CURSOR_BLOB_LINKS = (
+    6,
+    7,
+    8,
+    9,
+    10,
+)
+CURSOR_NEEDED, CURSOR_EVENT_BASE, CURSOR_SHORT, CURSOR_CAUSE, CURSOR_REFUSED = 11, 12, 13, 14, 15
+CURSOR_REMOVED_LINK, CURSOR_REMOVED_ROW = 16, 17  # a removal under way: its link or NULL, and its event's row
+CURSOR_SIZE = 18
+PHASE_BEFORE, PHASE_OPERATION, PHASE_AFTER = 0, 1, 2
+
+# totals: rows of two words
+TOTAL_BINDINGS, TOTAL_MANIFESTS, TOTAL_BLOBS, TOTAL_LOGICAL, TOTAL_UNIQUE, TOTAL_FOREIGN, TOTAL_UNKNOWN = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+)
+TOTAL_CHARGED, TOTAL_STORED, TOTAL_LINKS, TOTAL_FIRST_STORED = 7, 8, 9, 10
+TOTAL_SIZE = 11
+
+WORD = 32
+WORD_MASK = (1 << WORD) - 1
+EMPTY = -1
+ANY_REPOSITORY = 0x7FFFFFFF
+
+
+class Graph(NamedTuple):
+    """The catalogue as the kernel reads it; B blobs, M manifests, E descriptors, K manifests with a subject."""
+
+    indptr: np.ndarray  # int64[M+1]  manifest m names target[indptr[m]:indptr[m+1]], no blob twice
+    target: np.ndarray  # int32[E]    blob rows; for an index its children's own blobs
+    role: np.ndarray  # uint8[E]    ROLE_* bits
+    own: np.ndarray  # int32[M]    the manifest's own bytes, a blob row
+    kind: np.ndarray  # uint8[M]    KIND_*
+    logical: np.ndarray  # int64[M]    bytes of its distinct blobs
+    subject: np.ndarray  # int32[M]    blob row of its subject, or NULL
+    size: np.ndarray  # int64[B]    bytes, 0 where unknown
+    flags: np.ndarray  # uint8[B]    FLAG_* bits
+    blob_manifest: np.ndarray  # int32[B]    the manifest these bytes are, or NULL
+    referrer_subject: np.ndarray  # int32[K]    subjects' blob rows, ascending
+    referrer: np.ndarray  # int32[K]    manifest rows, beside their subjects
+    late_child: np.ndarray  # int32[J]    manifests that an index named before they were known, ascending
+    late_index: np.ndarray  # int32[J]    those indexes, beside them
+
+
+class Names(NamedTuple):
+    """Keys of links and tags; L links, T tags, R repositories."""
+
+    link_repository: np.ndarray  # int32[L]
+    link_manifest: np.ndarray  # int32[L]
+    link_table: np.ndarray  # int64[cap, 2]  (repository << 32 | manifest, link row), open addressing
+    namespace: np.ndarray  # int32[R]
+
+
+class Holdings(NamedTuple):
+    """State, all WRITTEN."""
+
+    tag_link: np.ndarray  # int32[T]   link the tag points to, or NULL
+    tag_event: np.ndarray  # int32[T]   event that bound it last
+    tag_next: np.ndarray  # int32[T]   next tag on the same link, or NULL
+    tag_previous: np.ndarray  # int32[T]
+    first_tag: np.ndarray  # int32[L]   a tag on the link, or NULL
+    tag_count: np.ndarray  # int32[L]
+    parent_count: np.ndarray  # int32[L]   indexes linked in the repository that list it
+    linked: np.ndarray  # uint8[L]
+    link_event: np.ndarray  # int32[L]   event that linked it last
+    untagged_event: np.ndarray  # int32[L]   event that made it a candidate for collection last, or NULL
+    pulled_at: np.ndarray  # int64[L] or int64[0] while nothing was ever pulled
+    link_count: np.ndarray  # int32[M]   repositories that link it
+    holders: np.ndarray  # int32[B]   live manifests that contain it
+    stored: np.ndarray  # uint8[B]
+    stored_event: np.ndarray  # int32[B]   event that put it on disk last, or NULL
+    released_event: np.ndarray  # int32[B]   event that took its last hold, or NULL
+    tag_lock: np.ndarray  # uint8[T]   LOCK_* bits, read only here
+    link_lock: np.ndarray  # uint8[L]
+    repository_lock: np.ndarray  # uint8[R]
+    blob_links: (
+        np.ndarray
+    )  # int64[cap, 2]  (repository << 32 | blob, 1); under ANY_REPOSITORY how many repositories
+    totals: np.ndarray  # int64[TOTAL_SIZE, 2]  two-word totals
+
+
+class Ledger(NamedTuple):
+    """Counts of the charging rule, all WRITTEN. Used by MODE_COUNTS only; the other modes leave both tables alone."""
+
+    manifests: np.ndarray  # int64[cap, 4]  (scope << 32 | manifest, links, supports, held)
+    blobs: np.ndarray  # int64[cap, 2]  (scope << 32 | blob, count)
+    used: np.ndarray  # int64[S, 2]    two words a scope
+    limit: np.ndarray  # int64[S, 2]    two words a scope; first word NULL: no limit
+    seen: np.ndarray  # uint8[M] or uint8[0]  scratch of TAGGED, zero between calls
+    stack: np.ndarray  # int32[M] or int32[0]  scratch of TAGGED
+
+
+class Queues(NamedTuple):
+    """What waits, WRITTEN: candidates for collection, released blobs, referrers of what was deleted."""
+
+    collect: np.ndarray  # int64[n, 3]  (link, event that made it a candidate, its time), first in first out
+    sweep: np.ndarray  # int64[n, 3]  (blob, event that released it, its time), first in first out
+    cascade: np.ndarray  # int64[n, 3]  (link, event that deleted its subject, its time), last in first out
+
+
+class Rules(NamedTuple):
+    """A profile's rule as numbers."""
+
+    mode: int  # MODE_*
+    scope: int  # SCOPE_*
+    basis: int  # BASIS_*
+    role_mask: int  # ROLE_* bits that are charged
+    counts_foreign: int  # 0 or 1: foreign layers are charged and stored
+    reject_at_limit: int  # 0 or 1
+    limited: int  # 0 or 1: any scope has a limit
+    automatic: int  # 0 or 1: what is due is collected and swept as time passes
+    untagged_after: int  # microseconds, or NULL: untagged manifests stay
+    sweep_after: int  # microseconds
+    referrers: int  # REFERRERS_*
+    stale_blob_links: int  # 0 or 1
+    until: int  # microseconds: what falls due by then happens, after the last operation
+
+
+class Operations(NamedTuple):
+    """N operations in the order in which they apply: by batch, adds before drops."""
+
+    code: np.ndarray  # uint8[N]   OP_*
+    time: np.ndarray  # int64[N]   not decreasing
+    batch: np.ndarray  # int32[N]   equal and adjacent within one batch
+    link: (
+        np.ndarray
+    )  # int32[N]   PUSH, TAG, PULL, DELETE: the link; UNTAG: the link expected, or NULL for any; else NULL
+    tag: np.ndarray  # int32[N]   PUSH, TAG, UNTAG: the tag or NULL
+    blob: np.ndarray  # int32[N]   UPLOAD, UNLINK_BLOB: the blob; else NULL
+    repository: np.ndarray  # int32[N]
+
+
+class LogRows(NamedTuple):
+    """Room for events, WRITTEN from cursor[CURSOR_LOG] on. The last seven are signed deltas."""
+
+    time: np.ndarray  # int64
+    kind: np.ndarray  # uint8   EVENT_*
+    reason: np.ndarray  # uint8   REASON_*, why an operation was refused
+    repository: np.ndarray  # int32
+    manifest: np.ndarray  # int32   or NULL
+    tag: np.ndarray  # int32   or NULL
+    blob: np.ndarray  # int32   or NULL
+    cause: np.ndarray  # int32   event that made this one happen, or NULL
+    batch: np.ndarray  # int32
+    bindings: np.ndarray  # int8
+    manifests: np.ndarray  # int8    live manifests
+    blobs: np.ndarray  # int32   live blobs
+    unique_bytes: np.ndarray  # int64
+    charged_bytes: np.ndarray  # int64
+    stored_bytes: np.ndarray  # int64
+    first_stored_bytes: np.ndarray  # int64   bytes of blobs that the disk never held before

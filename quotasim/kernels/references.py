@@ -1,0 +1,464 @@
+"""The steps of which operations consist: store, bind, hold, let go and sweep, and the events that record them."""
+
+import numpy as np
+
+from quotasim.kernels.compile import part
+from quotasim.kernels.layout import (
+    BASIS_TAGGED,
+    CURSOR_BLOB_LINKS,
+    CURSOR_CASCADE,
+    CURSOR_COLLECT_TAIL,
+    CURSOR_LOG,
+    CURSOR_NEEDED,
+    FLAG_FOREIGN,
+    FLAG_UNKNOWN_SIZE,
+    KIND_INDEX,
+    LOCK_DELETE,
+    LOCK_WRITE,
+    MODE_COUNTS,
+    MODE_HOLDERS,
+    MODE_STORED,
+    NULL,
+    OP_PUSH,
+    OP_TAG,
+    REASON_LOCKED,
+    REASON_NONE,
+    REASON_NOT_LINKED,
+    REASON_QUOTA,
+    REFERRERS_CASCADE,
+    REFERRERS_FOLLOW,
+    REFERRERS_IGNORE,
+    TOTAL_BINDINGS,
+    TOTAL_BLOBS,
+    TOTAL_CHARGED,
+    TOTAL_FIRST_STORED,
+    TOTAL_FOREIGN,
+    TOTAL_LINKS,
+    TOTAL_LOGICAL,
+    TOTAL_MANIFESTS,
+    TOTAL_STORED,
+    TOTAL_UNIQUE,
+    TOTAL_UNKNOWN,
+    WORD,
+    WORD_MASK,
+)
+from quotasim.kernels.scopes import (
+    blob_link,
+    blob_range,
+    change_scope,
+    find_link,
+    first_at_least,
+    is_held,
+    release,
+    scope_of,
+)
+from quotasim.kernels.tables import add_words, find_slot
+
+
+# --- blobs --------------------------------------------------------------------------------------------------
+@part
+def _store(graph, held, rules, manifest, event):
+    """Put the blobs of ``manifest`` on disk that are not; returns (bytes added, bytes that the disk never held before)."""
+    added, first_time = np.int64(0), np.int64(0)
+    first, last = blob_range(graph, manifest)
+    for e in range(first, last):
+        blob = np.int64(graph.own[manifest] if e == first else graph.target[e])
+        if held.stored[blob] or (graph.flags[blob] & FLAG_FOREIGN and not rules.counts_foreign):
+            continue
+        size = graph.size[blob]
+        added += size
+        if held.stored_event[blob] == NULL:
+            first_time += size
+        held.stored[blob] = 1
+        held.stored_event[blob] = event
+    return added, first_time
+
+
+@part
+def _needed(graph, held, rules, manifest):
+    """Bytes that pushing ``manifest`` would add to the charge in MODE_HOLDERS and MODE_STORED; 0 in MODE_COUNTS."""
+    need = np.int64(0)
+    if rules.mode == MODE_COUNTS:
+        return need
+    first, last = blob_range(graph, manifest)
+    for e in range(first, last):
+        blob = np.int64(graph.own[manifest] if e == first else graph.target[e])
+        if graph.flags[blob] & FLAG_FOREIGN and not rules.counts_foreign:
+            continue
+        absent = held.holders[blob] == 0 if rules.mode == MODE_HOLDERS else held.stored[blob] == 0
+        if absent:
+            need += graph.size[blob]
+    return need
+
+
+@part
+def exceeds(rules, ledger, scope, need):
+    """Whether ``need`` more bytes, if any, take a scope's charge past its limit."""
+    if need <= 0 or ledger.limit[scope, 0] == NULL:
+        return False
+    low = ledger.used[scope, 1] + (need & WORD_MASK)
+    high = ledger.used[scope, 0] + (need >> WORD) + (low >> WORD)
+    low &= WORD_MASK
+    if high != ledger.limit[scope, 0]:
+        return high > ledger.limit[scope, 0]
+    if rules.reject_at_limit:
+        return low >= ledger.limit[scope, 1]
+    return low > ledger.limit[scope, 1]
+
+
+# --- tags and links -----------------------------------------------------------------------------------------
+@part
+def _candidate(held, rules, queues, cursor, link, event, time):
+    """Note that ``link`` may be collected from now on; waits in the queue where the profile collects by itself."""
+    held.untagged_event[link] = event
+    if rules.automatic and rules.untagged_after != NULL:
+        tail = cursor[CURSOR_COLLECT_TAIL]
+        queues.collect[tail, 0] = link
+        queues.collect[tail, 1] = event
+        queues.collect[tail, 2] = time
+        cursor[CURSOR_COLLECT_TAIL] = tail + 1
+
+
+@part
+def _rebind(graph, names, held, rules, ledger, queues, cursor, tag, link, event, time):
+    """Point ``tag`` to ``link``, or to nothing where that is NULL; returns the change of the charge in bytes.
+
+    In TAGGED the new manifest is held before the old one goes: what both share must not flicker. A link becomes a candidate
+    with its last tag.
+    """
+    old = np.int64(held.tag_link[tag])
+    charged = np.int64(0)
+    if rules.mode == MODE_COUNTS and rules.basis == BASIS_TAGGED:
+        for step in range(2):
+            which = link if step == 0 else old
+            if which != NULL:
+                repository, manifest = (
+                    np.int64(names.link_repository[which]),
+                    np.int64(names.link_manifest[which]),
+                )
+                support = np.int64(1 - 2 * step)
+                charged += change_scope(
+                    graph, names, rules, ledger, cursor, repository, manifest, np.int64(0), support
+                )
+    if old != NULL:
+        after, before = held.tag_next[tag], held.tag_previous[tag]
+        if before == NULL:
+            held.first_tag[old] = after
+        else:
+            held.tag_next[before] = after
+        if after != NULL:
+            held.tag_previous[after] = before
+        held.tag_count[old] -= 1
+    held.tag_link[tag] = link
+    if link != NULL:
+        head = held.first_tag[link]
+        held.tag_next[tag] = head
+        held.tag_previous[tag] = NULL
+        if head != NULL:
+            held.tag_previous[head] = tag
+        held.first_tag[link] = tag
+        held.tag_event[tag] = event
+        held.tag_count[link] += 1
+    if old != NULL and held.tag_count[old] == 0:
+        _candidate(held, rules, queues, cursor, old, event, time)
+    return charged
+
+
+@part
+def _hold(graph, names, held, rules, link, log, row):
+    """Link a manifest that is not linked, and note the deltas in event ``row``; MODE_COUNTS has charged it already."""
+    manifest, repository = np.int64(names.link_manifest[link]), np.int64(names.link_repository[link])
+    held.linked[link] = 1
+    held.untagged_event[link] = NULL
+    add_words(held.totals, TOTAL_LINKS, np.int64(1))
+    if graph.kind[manifest] == KIND_INDEX:
+        for e in range(graph.indptr[manifest], graph.indptr[manifest + 1]):
+            child = np.int64(graph.blob_manifest[np.int64(graph.target[e])])
+            if child != NULL:
+                below = find_link(names, repository, child)
+                if below != NULL:
+                    held.parent_count[below] += 1
+    held.link_count[manifest] += 1
+    if held.link_count[manifest] > 1:
+        return
+    log.manifests[row] = 1
+    add_words(held.totals, TOTAL_LOGICAL, graph.logical[manifest])
+    blobs, unique, charged = np.int64(0), np.int64(0), np.int64(0)
+    first, last = blob_range(graph, manifest)
+    for e in range(first, last):
+        blob = np.int64(graph.own[manifest] if e == first else graph.target[e])
+        held.holders[blob] += 1
+        if held.holders[blob] > 1:
+            continue
+        size, flags = graph.size[blob], graph.flags[blob]
+        blobs += 1
+        unique += size
+        charged += size
+        if flags:
+            charged -= _special(held, rules, size, flags, np.int64(1))
+    log.blobs[row] = blobs
+    log.unique_bytes[row] = unique
+    if rules.mode == MODE_HOLDERS:
+        log.charged_bytes[row] += charged
+
+
+@part
+def _special(held, rules, size, flags, sign):
+    """Count a blob of unknown size or a foreign one as it comes (1) or goes (-1); returns the bytes of it that are not charged."""
+    if flags & FLAG_UNKNOWN_SIZE:
+        add_words(held.totals, TOTAL_UNKNOWN, sign)
+    if flags & FLAG_FOREIGN:
+        add_words(held.totals, TOTAL_FOREIGN, sign * size)
+        if not rules.counts_foreign:
+            return size
+    return np.int64(0)
+
+
+@part
+def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, event, time):
+    """Unlink a linked, untagged manifest; notes the deltas in event ``row`` and what the loss makes due."""
+    manifest, repository = np.int64(names.link_manifest[link]), np.int64(names.link_repository[link])
+    own = np.int64(graph.own[manifest])
+    first, last = blob_range(graph, manifest)
+    held.linked[link] = 0
+    add_words(held.totals, TOTAL_LINKS, np.int64(-1))
+    charged = np.int64(0)
+    if rules.stale_blob_links:
+        for e in range(first + 1, last):
+            blob = np.int64(graph.target[e])
+            if graph.flags[blob] & FLAG_FOREIGN == 0:
+                charged += blob_link(graph, names, held, rules, ledger, cursor, repository, blob, True)[1]
+    charged += change_scope(
+        graph, names, rules, ledger, cursor, repository, manifest, np.int64(-1), np.int64(0)
+    )
+    if graph.kind[manifest] == KIND_INDEX:
+        for e in range(graph.indptr[manifest], graph.indptr[manifest + 1]):
+            child = np.int64(graph.blob_manifest[np.int64(graph.target[e])])
+            if child != NULL:
+                below = find_link(names, repository, child)
+                if below != NULL:
+                    held.parent_count[below] -= 1
+                    if held.parent_count[below] == 0 and held.linked[below]:
+                        _candidate(held, rules, queues, cursor, below, event, time)
+    k = first_at_least(graph.referrer_subject, own)
+    while k < graph.referrer_subject.shape[0] and graph.referrer_subject[k] == own:
+        below = find_link(names, repository, np.int64(graph.referrer[k]))
+        if below != NULL and held.linked[below]:
+            if rules.referrers == REFERRERS_CASCADE:
+                top = cursor[CURSOR_CASCADE]
+                queues.cascade[top, 0] = below
+                queues.cascade[top, 1] = event
+                queues.cascade[top, 2] = time
+                cursor[CURSOR_CASCADE] = top + 1
+            elif rules.referrers == REFERRERS_FOLLOW:
+                _candidate(held, rules, queues, cursor, below, event, time)
+        k += 1
+    held.link_count[manifest] -= 1
+    if held.link_count[manifest] == 0:
+        log.manifests[row] = -1
+        add_words(held.totals, TOTAL_LOGICAL, -graph.logical[manifest])
+        blobs, unique, counted = np.int64(0), np.int64(0), np.int64(0)
+        for e in range(first, last):
+            blob = np.int64(own if e == first else graph.target[e])
+            held.holders[blob] -= 1
+            if held.holders[blob] > 0:
+                continue
+            if not is_held(held, cursor, blob):
+                release(held, rules, queues, cursor, blob, event, time)
+            size, flags = graph.size[blob], graph.flags[blob]
+            blobs += 1
+            unique += size
+            counted += size
+            if flags:
+                counted -= _special(held, rules, size, flags, np.int64(-1))
+        log.blobs[row] = -blobs
+        log.unique_bytes[row] = -unique
+        if rules.mode == MODE_HOLDERS:
+            charged -= counted
+    log.charged_bytes[row] += charged
+
+
+# --- operations that add ------------------------------------------------------------------------------------
+@part
+def push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, time, log, row, event):
+    """One push or tag operation, into event ``row``. Nothing changes but that event if it is refused."""
+    repository, manifest = np.int64(names.link_repository[link]), np.int64(names.link_manifest[link])
+    was_linked = held.linked[link] != 0
+    if was_linked and tag != NULL:
+        log.kind[row] = OP_TAG
+    locked = held.repository_lock[repository] & LOCK_WRITE
+    if tag != NULL:
+        locked |= held.tag_lock[tag] & LOCK_WRITE
+    if was_linked and code == OP_PUSH:
+        locked |= held.link_lock[link] & LOCK_WRITE
+    if locked:
+        return np.int64(REASON_LOCKED)
+    charged = np.int64(0)
+    if code == OP_TAG:
+        if not was_linked:
+            return np.int64(REASON_NOT_LINKED)
+    else:
+        # Charge first, on the ledger's own counts or by looking; a refusal takes exactly that back.
+        links = np.int64(0 if was_linked else 1)
+        supports = np.int64(
+            1 if tag != NULL and rules.mode == MODE_COUNTS and rules.basis == BASIS_TAGGED else 0
+        )
+        sign = np.int64(1)
+        while True:
+            change = change_scope(
+                graph, names, rules, ledger, cursor, repository, manifest, sign * links, sign * supports
+            )
+            if sign < 0:
+                return np.int64(REASON_QUOTA)
+            charged = change
+            if not rules.limited:
+                break
+            need = charged + _needed(graph, held, rules, manifest)
+            if not exceeds(rules, ledger, scope_of(names, rules, repository), need):
+                break
+            cursor[CURSOR_NEEDED] = need
+            sign = np.int64(-1)
+        if supports:  # the binding below counts it
+            slot = find_slot(ledger.manifests, (scope_of(names, rules, repository) << 32) | manifest)
+            ledger.manifests[slot, 2] -= 1
+        stored, first_stored = _store(graph, held, rules, manifest, event)
+        log.stored_bytes[row] = stored
+        log.first_stored_bytes[row] = first_stored
+        if rules.mode == MODE_STORED:
+            charged += stored
+    log.charged_bytes[row] = charged
+    if not was_linked:
+        held.link_event[link] = event
+        _hold(graph, names, held, rules, link, log, row)
+    if code == OP_PUSH and cursor[CURSOR_BLOB_LINKS] > 0:
+        first, last = blob_range(graph, manifest)
+        for e in range(first, last):
+            blob = np.int64(graph.own[manifest] if e == first else graph.target[e])
+            log.charged_bytes[row] += blob_link(
+                graph, names, held, rules, ledger, cursor, repository, blob, False
+            )[1]
+    if tag != NULL:
+        old = np.int64(held.tag_link[tag])
+        held.tag_event[tag] = event
+        if old == NULL:
+            log.bindings[row] = 1
+        if old != link:
+            log.charged_bytes[row] += _rebind(
+                graph, names, held, rules, ledger, queues, cursor, tag, link, event, time
+            )
+    return np.int64(REASON_NONE)
+
+
+@part
+def upload(graph, names, held, rules, ledger, cursor, blob, repository, log, row, event):
+    """One blob upload into event ``row``: stored, with an explicit link."""
+    if held.repository_lock[repository] & LOCK_WRITE:
+        return np.int64(REASON_LOCKED)
+    changed, charged = blob_link(graph, names, held, rules, ledger, cursor, repository, blob, True)
+    size = graph.size[blob]
+    foreign = graph.flags[blob] & FLAG_FOREIGN and not rules.counts_foreign
+    stores = held.stored[blob] == 0 and not foreign
+    if rules.mode == MODE_STORED and stores:
+        charged += size
+    if exceeds(rules, ledger, scope_of(names, rules, repository), charged):
+        if changed:
+            blob_link(graph, names, held, rules, ledger, cursor, repository, blob, False)
+        cursor[CURSOR_NEEDED] = charged
+        return np.int64(REASON_QUOTA)
+    if stores:
+        log.stored_bytes[row] = size
+        if held.stored_event[blob] == NULL:
+            log.first_stored_bytes[row] = size
+        held.stored[blob] = 1
+        held.stored_event[blob] = event
+    log.charged_bytes[row] = charged
+    return np.int64(REASON_NONE)
+
+
+# --- drops ----------------------------------------------------------------------------------------------------
+@part
+def untag(graph, names, held, rules, ledger, queues, cursor, tag, time, log, row, event):
+    """Take a bound tag off its link, in event ``row``."""
+    log.bindings[row] = -1
+    log.charged_bytes[row] = _rebind(
+        graph, names, held, rules, ledger, queues, cursor, tag, np.int64(NULL), event, time
+    )
+
+
+@part
+def sweep(graph, held, rules, blob, log, row):
+    """Take a stored blob off the disk, in event ``row``."""
+    held.stored[blob] = 0
+    log.stored_bytes[row] = -graph.size[blob]
+    if rules.mode == MODE_STORED:
+        log.charged_bytes[row] = -graph.size[blob]
+
+
+@part
+def may_delete(names, held, link):
+    """Whether no lock protects a link, one of its tags or its repository against deletion."""
+    if held.repository_lock[names.link_repository[link]] & LOCK_DELETE or held.link_lock[link] & LOCK_DELETE:
+        return False
+    tag = np.int64(held.first_tag[link])
+    while tag != NULL:
+        if held.tag_lock[tag] & LOCK_DELETE:
+            return False
+        tag = np.int64(held.tag_next[tag])
+    return True
+
+
+@part
+def is_collectable(graph, names, held, rules, link):
+    """Whether a candidate still has nothing that keeps it: no tag, no linked parent, no linked subject that it follows, no lock."""
+    if not held.linked[link] or held.tag_count[link] > 0 or held.parent_count[link] > 0:
+        return False
+    subject = np.int64(graph.subject[np.int64(names.link_manifest[link])])
+    if rules.referrers != REFERRERS_IGNORE and subject != NULL:
+        manifest = np.int64(graph.blob_manifest[subject])
+        if manifest != NULL:
+            above = find_link(names, np.int64(names.link_repository[link]), manifest)
+            if above != NULL and held.linked[above]:
+                return False
+    return may_delete(names, held, link)
+
+
+# --- events ---------------------------------------------------------------------------------------------------
+@part
+def begin_event(log, cursor, time, kind, repository, manifest, tag, blob, cause, batch):
+    """Begin an event with zero deltas; returns its row in ``log``."""
+    row = cursor[CURSOR_LOG]
+    cursor[CURSOR_LOG] = row + 1
+    log.time[row] = time
+    log.kind[row] = kind
+    log.reason[row] = REASON_NONE
+    log.repository[row] = repository
+    log.manifest[row] = manifest
+    log.tag[row] = tag
+    log.blob[row] = blob
+    log.cause[row] = cause
+    log.batch[row] = batch
+    log.bindings[row] = 0
+    log.manifests[row] = 0
+    log.blobs[row] = 0
+    log.unique_bytes[row] = 0
+    log.charged_bytes[row] = 0
+    log.stored_bytes[row] = 0
+    log.first_stored_bytes[row] = 0
+    return row
+
+
+@part
+def post_event(names, held, rules, ledger, log, row):
+    """Add a finished event's deltas to the running totals."""
+    add_words(held.totals, TOTAL_BINDINGS, np.int64(log.bindings[row]))
+    add_words(held.totals, TOTAL_MANIFESTS, np.int64(log.manifests[row]))
+    add_words(held.totals, TOTAL_BLOBS, np.int64(log.blobs[row]))
+    add_words(held.totals, TOTAL_UNIQUE, log.unique_bytes[row])
+    add_words(held.totals, TOTAL_STORED, log.stored_bytes[row])
+    add_words(held.totals, TOTAL_FIRST_STORED, log.first_stored_bytes[row])
+    charged = log.charged_bytes[row]
+    if charged:
+        add_words(held.totals, TOTAL_CHARGED, charged)
+        repository = np.int64(log.repository[row])
+        scope = scope_of(names, rules, repository) if repository != NULL else np.int64(0)
+        add_words(ledger.used, scope, charged)

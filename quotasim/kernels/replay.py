@@ -1,0 +1,325 @@
+"""The sequential engine: operations applied one after another, with every count, charge and event they cause.
+
+One kernel, :func:`apply_operations`, is the only place where links, tags, reference counts and stored flags change. A single ``push`` is a
+batch of one operation; a replay of ten million references is a long array of them.
+
+The kernel never allocates and never fails. Before each step it asks whether the step's outcome fits into the
+log, the queues and the hash tables; if not it returns what is short, the caller makes room and calls again, and the kernel goes on
+where it stopped. Everything it must remember between calls lies in ``cursor``.
+
+Byte totals are kept in two words: total = word[0] * 2**32 + word[1] with 0 <= word[1] < 2**32, so that they stay exact far
+beyond 2**63. A single delta always fits into int64, since no manifest may list more than 2**63 - 1 bytes.
+"""
+
+import numpy as np
+
+from quotasim.kernels.compile import kernel, part
+from quotasim.kernels.layout import (
+    BASIS_TAGGED,
+    CURSOR_BLOB_LINKS,
+    CURSOR_CASCADE,
+    CURSOR_CAUSE,
+    CURSOR_COLLECT_HEAD,
+    CURSOR_COLLECT_TAIL,
+    CURSOR_EVENT_BASE,
+    CURSOR_LOG,
+    CURSOR_OPERATION,
+    CURSOR_PHASE,
+    CURSOR_REFUSED,
+    CURSOR_REMOVED_LINK,
+    CURSOR_REMOVED_ROW,
+    CURSOR_SCOPE_BLOBS,
+    CURSOR_SCOPE_MANIFESTS,
+    CURSOR_SHORT,
+    CURSOR_SWEEP_HEAD,
+    CURSOR_SWEEP_TAIL,
+    DONE,
+    EVENT_REFUSE,
+    KIND_INDEX,
+    LOCK_DELETE,
+    MODE_COUNTS,
+    NEED_BLOB_LINKS,
+    NEED_CASCADE,
+    NEED_COLLECT,
+    NEED_LOG,
+    NEED_SCOPE_BLOBS,
+    NEED_SCOPE_MANIFESTS,
+    NEED_SWEEP,
+    NULL,
+    OP_COLLECT,
+    OP_DELETE,
+    OP_GC,
+    OP_PULL,
+    OP_PUSH,
+    OP_SWEEP,
+    OP_TAG,
+    OP_UNLINK_BLOB,
+    OP_UNTAG,
+    OP_UPLOAD,
+    PHASE_AFTER,
+    PHASE_BEFORE,
+    PHASE_OPERATION,
+    REASON_LOCKED,
+    REASON_NONE,
+)
+from quotasim.kernels.references import (
+    begin_event,
+    is_collectable,
+    may_delete,
+    post_event,
+    push,
+    sweep,
+    unlink,
+    untag,
+    upload,
+)
+from quotasim.kernels.scopes import blob_link, first_at_least, is_held, release
+
+
+# --- room -------------------------------------------------------------------------------------------------------
+@part
+def _closure(graph, ledger, manifest):
+    """(manifests, blobs) that a TAGGED change of ``manifest`` may reach through indexes. Uses and clears the scratch."""
+    ledger.stack[0] = manifest
+    ledger.seen[manifest] = 1
+    found, at, blobs = 1, 0, np.int64(0)
+    while at < found:
+        m = np.int64(ledger.stack[at])
+        at += 1
+        blobs += graph.indptr[m + 1] - graph.indptr[m] + 1
+        if graph.kind[m] == KIND_INDEX:
+            for e in range(graph.indptr[m], graph.indptr[m + 1]):
+                child = np.int64(graph.blob_manifest[np.int64(graph.target[e])])
+                if child != NULL and not ledger.seen[child]:
+                    ledger.seen[child] = 1
+                    ledger.stack[found] = child
+                    found += 1
+    for k in range(found):
+        ledger.seen[ledger.stack[k]] = 0
+    return np.int64(found), blobs
+
+
+@part
+def _room(graph, rules, held, ledger, queues, log, cursor, manifest):
+    """What is short for a step on ``manifest`` (NULL: on one blob), as a NEED_* code; DONE if it fits."""
+    degree, referrers = np.int64(2), np.int64(0)
+    if manifest != NULL:
+        degree = graph.indptr[manifest + 1] - graph.indptr[manifest] + 1
+        own = graph.own[manifest]
+        k = first_at_least(graph.referrer_subject, np.int64(own))
+        while k < graph.referrer_subject.shape[0] and graph.referrer_subject[k] == own:
+            referrers += 1
+            k += 1
+    cursor[CURSOR_SHORT] = 2
+    if cursor[CURSOR_LOG] + 2 > log.time.shape[0]:
+        return NEED_LOG
+    if rules.automatic:
+        cursor[CURSOR_SHORT] = degree + referrers + 1
+        if cursor[CURSOR_COLLECT_TAIL] + cursor[CURSOR_SHORT] > queues.collect.shape[0]:
+            return NEED_COLLECT
+        cursor[CURSOR_SHORT] = degree
+        if cursor[CURSOR_SWEEP_TAIL] + degree > queues.sweep.shape[0]:
+            return NEED_SWEEP
+    cursor[CURSOR_SHORT] = referrers
+    if cursor[CURSOR_CASCADE] + referrers > queues.cascade.shape[0]:
+        return NEED_CASCADE
+    cursor[CURSOR_SHORT] = 2 * degree
+    if (rules.stale_blob_links or manifest == NULL) and 2 * (
+        cursor[CURSOR_BLOB_LINKS] + 2 * degree
+    ) > held.blob_links.shape[0]:
+        return NEED_BLOB_LINKS
+    if rules.mode == MODE_COUNTS:
+        manifests, blobs = np.int64(1), degree
+        if rules.basis == BASIS_TAGGED and manifest != NULL:
+            manifests, blobs = _closure(graph, ledger, manifest)
+        cursor[CURSOR_SHORT] = manifests
+        if 2 * (cursor[CURSOR_SCOPE_MANIFESTS] + manifests) > ledger.manifests.shape[0]:
+            return NEED_SCOPE_MANIFESTS
+        cursor[CURSOR_SHORT] = blobs
+        if 2 * (cursor[CURSOR_SCOPE_BLOBS] + blobs) > ledger.blobs.shape[0]:
+            return NEED_SCOPE_BLOBS
+    return DONE
+
+
+# --- time and the main loop ----------------------------------------------------------------------------------
+@part
+def _due(rules, queues, cursor, now):
+    """The code of what falls due first at or before ``now``: OP_COLLECT before OP_SWEEP at one instant; NULL: nothing."""
+    if not rules.automatic:
+        return np.int64(NULL)
+    head = cursor[CURSOR_COLLECT_HEAD]
+    collect_due = np.int64(-1)
+    if head < cursor[CURSOR_COLLECT_TAIL] and queues.collect[head, 2] + rules.untagged_after <= now:
+        collect_due = queues.collect[head, 2] + rules.untagged_after
+    head = cursor[CURSOR_SWEEP_HEAD]
+    if head < cursor[CURSOR_SWEEP_TAIL] and queues.sweep[head, 2] + rules.sweep_after <= now:
+        if collect_due < 0 or queues.sweep[head, 2] + rules.sweep_after < collect_due:
+            return np.int64(OP_SWEEP)
+    return np.int64(OP_COLLECT if collect_due >= 0 else NULL)
+
+
+@kernel
+def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log):
+    """Apply ``ops`` from ``cursor[CURSOR_OPERATION]`` on, with all that falls due on the way.
+
+    graph, names, rules, ops   read
+    held, ledger, queues, log  WRITTEN
+    cursor                     int64[CURSOR_SIZE], WRITTEN; row r of ``log`` is event cursor[CURSOR_EVENT_BASE] + r
+    returns                    DONE, or the NEED_* code of what has no room for the next step, with the rows it wants in
+                               cursor[CURSOR_SHORT]; call again with more room
+    cost                       O(references touched + operations + what falls due)
+
+    Each turn of the loop chooses one step and does it whole. In order of precedence: the rest of a removal under way (its tags one by
+    one, then the link), referrers that go with what was deleted, what is due, the next operation.
+    """
+    base = cursor[CURSOR_EVENT_BASE]
+    count = ops.code.shape[0]
+    while True:
+        i = cursor[CURSOR_OPERATION]
+        code, link, tag, blob = np.int64(NULL), np.int64(NULL), np.int64(NULL), np.int64(NULL)
+        repository, cause, time = np.int64(NULL), cursor[CURSOR_CAUSE], rules.until
+        batch = np.int64(ops.batch[i]) if i < count else np.int64(NULL)
+        row = np.int64(NULL)
+        requested = False
+
+        # Choose.
+        if cursor[CURSOR_REMOVED_LINK] != NULL:
+            link, row = cursor[CURSOR_REMOVED_LINK], cursor[CURSOR_REMOVED_ROW]
+            code = np.int64(log.kind[row])
+            tag = np.int64(held.first_tag[link])
+            time = log.time[row]
+        elif cursor[CURSOR_CASCADE] > 0:
+            top = cursor[CURSOR_CASCADE] - 1
+            link, cause, time = queues.cascade[top, 0], queues.cascade[top, 1], queues.cascade[top, 2]
+            cursor[CURSOR_CASCADE] = top
+            if not held.linked[link] or not may_delete(names, held, link):
+                continue
+            code = np.int64(OP_DELETE)
+        elif cursor[CURSOR_PHASE] == PHASE_OPERATION:
+            requested = True
+            code, link, tag, blob = (
+                np.int64(ops.code[i]),
+                np.int64(ops.link[i]),
+                np.int64(ops.tag[i]),
+                np.int64(ops.blob[i]),
+            )
+            repository, time = np.int64(ops.repository[i]), ops.time[i]
+            if code == OP_UNTAG and (
+                held.tag_link[tag] == NULL or (link != NULL and held.tag_link[tag] != link)
+            ):
+                code = np.int64(
+                    NULL
+                )  # nothing left to do: an add of the same batch has moved the tag already
+            elif code == OP_UNTAG:
+                link = np.int64(held.tag_link[tag])
+            elif (code == OP_DELETE or code == OP_COLLECT) and not held.linked[link]:
+                code = np.int64(NULL)
+            elif code == OP_SWEEP and not held.stored[blob]:
+                code = np.int64(NULL)
+        else:
+            now = ops.time[i] if i < count else rules.until
+            due = _due(rules, queues, cursor, now)
+            if due == OP_COLLECT:
+                head = cursor[CURSOR_COLLECT_HEAD]
+                link, cause = queues.collect[head, 0], queues.collect[head, 1]
+                time = queues.collect[head, 2] + rules.untagged_after
+                if held.untagged_event[link] != cause or not is_collectable(graph, names, held, rules, link):
+                    cursor[CURSOR_COLLECT_HEAD] = head + 1
+                    continue
+                code = due
+            elif due == OP_SWEEP:
+                head = cursor[CURSOR_SWEEP_HEAD]
+                blob, cause = queues.sweep[head, 0], queues.sweep[head, 1]
+                time = queues.sweep[head, 2] + rules.sweep_after
+                if held.released_event[blob] != cause or not held.stored[blob] or is_held(held, cursor, blob):
+                    cursor[CURSOR_SWEEP_HEAD] = head + 1
+                    continue
+                code = due
+            elif i >= count:
+                return DONE
+            elif cursor[CURSOR_PHASE] == PHASE_BEFORE:
+                cursor[CURSOR_PHASE] = PHASE_OPERATION
+                continue
+            else:
+                cursor[CURSOR_PHASE] = PHASE_BEFORE
+                cursor[CURSOR_OPERATION] = i + 1
+                continue
+
+        if code != NULL:
+            # Make sure that it fits. A moved tag also lets go of the manifest that it pointed to.
+            manifest = np.int64(names.link_manifest[link]) if link != NULL else np.int64(NULL)
+            moved = np.int64(held.tag_link[tag]) if code <= OP_TAG and tag != NULL else np.int64(NULL)
+            short = DONE
+            for turn in range(2):
+                if short == DONE and (turn == 0 or moved != NULL):
+                    which = manifest if turn == 0 else np.int64(names.link_manifest[moved])
+                    short = _room(graph, rules, held, ledger, queues, log, cursor, which)
+            if short != DONE:
+                if code == OP_DELETE and not requested and row == NULL:
+                    cursor[CURSOR_CASCADE] += 1  # put the referrer back
+                return short
+
+            # Do it.
+            if row != NULL and tag == NULL:
+                unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, base + row, time)
+                cursor[CURSOR_REMOVED_LINK] = NULL
+                post_event(names, held, rules, ledger, log, row)
+                continue
+            if link != NULL:
+                repository = np.int64(names.link_repository[link])
+            kind = code
+            if row != NULL:
+                kind, cause = np.int64(OP_UNTAG), base + row
+            elif code == OP_COLLECT and not requested:
+                cursor[CURSOR_COLLECT_HEAD] += 1
+            elif code == OP_SWEEP:
+                manifest = np.int64(graph.blob_manifest[blob])
+                if not requested:
+                    cursor[CURSOR_SWEEP_HEAD] += 1
+            removed = row
+            row = begin_event(log, cursor, time, kind, repository, manifest, tag, blob, cause, batch)
+            event = base + row
+            reason = np.int64(REASON_NONE)
+            if kind == OP_PUSH or kind == OP_TAG:
+                reason = push(
+                    graph, names, held, rules, ledger, queues, cursor, code, link, tag, time, log, row, event
+                )
+            elif kind == OP_UPLOAD:
+                reason = upload(graph, names, held, rules, ledger, cursor, blob, repository, log, row, event)
+            elif kind == OP_PULL:
+                held.pulled_at[link] = time
+            elif kind == OP_GC:
+                cursor[CURSOR_CAUSE] = event
+            elif kind == OP_UNTAG:
+                locks = held.tag_lock[tag] | held.repository_lock[repository]
+                if removed == NULL and locks & LOCK_DELETE:
+                    reason = np.int64(REASON_LOCKED)
+                else:
+                    untag(graph, names, held, rules, ledger, queues, cursor, tag, time, log, row, event)
+            elif kind == OP_UNLINK_BLOB:
+                changed, charged = blob_link(
+                    graph, names, held, rules, ledger, cursor, repository, blob, False
+                )
+                log.charged_bytes[row] = charged
+                if changed and not is_held(held, cursor, blob):
+                    release(held, rules, queues, cursor, blob, event, time)
+            elif kind == OP_SWEEP:
+                sweep(graph, held, rules, blob, log, row)
+            elif kind == OP_DELETE or kind == OP_COLLECT:
+                if kind == OP_DELETE and requested and not may_delete(names, held, link):
+                    reason = np.int64(REASON_LOCKED)
+                else:
+                    cursor[CURSOR_REMOVED_LINK] = link
+                    cursor[CURSOR_REMOVED_ROW] = row
+            if reason != REASON_NONE:
+                log.kind[row] = EVENT_REFUSE
+                log.reason[row] = reason
+                cursor[CURSOR_REFUSED] += 1
+            elif cursor[CURSOR_REMOVED_LINK] == NULL or removed != NULL:
+                post_event(names, held, rules, ledger, log, row)
+
+        if requested:
+            if i + 1 < count and ops.batch[i + 1] == ops.batch[i]:
+                cursor[CURSOR_OPERATION] = i + 1
+            else:
+                cursor[CURSOR_PHASE] = PHASE_AFTER

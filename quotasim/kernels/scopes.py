@@ -1,0 +1,225 @@
+"""The charging rule's own counts per scope, and explicit blob links."""
+
+import numpy as np
+
+from quotasim.kernels.compile import part
+from quotasim.kernels.layout import (
+    ANY_REPOSITORY,
+    BASIS_LINKED,
+    BASIS_TAGGED,
+    CURSOR_BLOB_LINKS,
+    CURSOR_SCOPE_BLOBS,
+    CURSOR_SCOPE_MANIFESTS,
+    CURSOR_SWEEP_TAIL,
+    EMPTY,
+    FLAG_FOREIGN,
+    KIND_INDEX,
+    MODE_COUNTS,
+    NULL,
+    ROLE_LAYER,
+    ROLE_OWN,
+    SCOPE_NAMESPACE,
+    SCOPE_REPOSITORY,
+)
+from quotasim.kernels.tables import find_slot
+
+
+@part
+def first_at_least(values, wanted):
+    """Position of the first of the ascending ``values`` that is >= ``wanted``. O(log n)."""
+    low, high = 0, values.shape[0]
+    while low < high:
+        middle = (low + high) // 2
+        if values[middle] < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@part
+def blob_range(graph, manifest):
+    """Descriptors to walk for the blobs of a manifest: the first stands for its own bytes, an index has no others."""
+    first = graph.indptr[manifest] - 1
+    return first, graph.indptr[manifest + 1] if graph.kind[manifest] != KIND_INDEX else first + 1
+
+
+@part
+def find_link(names, repository, manifest):
+    """Link row of (repository, manifest), or NULL."""
+    slot = find_slot(names.link_table, (np.int64(repository) << 32) | np.int64(manifest))
+    return (
+        np.int64(names.link_table[slot, 1])
+        if np.int64(names.link_table[slot, 0]) != EMPTY
+        else np.int64(NULL)
+    )
+
+
+@part
+def _count_blob(graph, rules, ledger, cursor, scope, blob, role, sign):
+    """Add or take one count of ``blob`` in ``scope``; returns the bytes by which the charge changes."""
+    if role & rules.role_mask == 0:
+        return np.int64(0)
+    if graph.flags[blob] & FLAG_FOREIGN and not rules.counts_foreign:
+        return np.int64(0)
+    key = (np.int64(scope) << 32) | np.int64(blob)
+    slot = find_slot(ledger.blobs, key)
+    if ledger.blobs[slot, 0] == EMPTY:
+        ledger.blobs[slot, 0] = key
+        ledger.blobs[slot, 1] = 0
+        cursor[CURSOR_SCOPE_BLOBS] += 1
+    before = ledger.blobs[slot, 1]
+    ledger.blobs[slot, 1] = before + sign
+    if sign > 0:
+        return graph.size[blob] if before == 0 else np.int64(0)
+    return -graph.size[blob] if before == 1 else np.int64(0)
+
+
+@part
+def _count_manifest(graph, rules, ledger, cursor, scope, manifest, sign):
+    """Add or take the counts of all blobs of ``manifest`` in ``scope``; returns the change of the charge in bytes."""
+    delta = np.int64(0)
+    first, last = blob_range(graph, manifest)
+    for e in range(first, last):
+        if e == first:
+            blob, role = np.int64(graph.own[manifest]), np.int64(ROLE_OWN)
+        else:
+            blob, role = np.int64(graph.target[e]), np.int64(graph.role[e])
+        delta += _count_blob(graph, rules, ledger, cursor, scope, blob, role, sign)
+    return delta
+
+
+@part
+def _scope_manifest(graph, rules, ledger, cursor, scope, manifest):
+    """Slot of (scope, manifest) in the ledger's manifests, made on first mention."""
+    key = (np.int64(scope) << 32) | np.int64(manifest)
+    slot = find_slot(ledger.manifests, key)
+    if ledger.manifests[slot, 0] == EMPTY:
+        ledger.manifests[slot, 0] = key
+        ledger.manifests[slot, 1] = 0
+        ledger.manifests[slot, 2] = 0
+        ledger.manifests[slot, 3] = 0
+        cursor[CURSOR_SCOPE_MANIFESTS] += 1
+        if rules.basis == BASIS_TAGGED:
+            # Indexes that were held here before this manifest was known could not support it then.
+            k = first_at_least(graph.late_child, manifest)
+            while k < graph.late_child.shape[0] and graph.late_child[k] == manifest:
+                parent = find_slot(ledger.manifests, (np.int64(scope) << 32) | np.int64(graph.late_index[k]))
+                if ledger.manifests[parent, 0] != EMPTY and ledger.manifests[parent, 3]:
+                    ledger.manifests[slot, 2] += 1
+                k += 1
+    return slot
+
+
+@part
+def _settle(graph, rules, ledger, cursor, scope, manifest, slot):
+    """Make ``held`` follow links and supports, through children where the basis is TAGGED; returns the change of the charge."""
+    table = ledger.manifests
+    tagged = rules.basis == BASIS_TAGGED
+    wanted = table[slot, 1] > 0 and (not tagged or table[slot, 2] > 0)
+    if wanted == (table[slot, 3] != 0):
+        return np.int64(0)
+    delta = np.int64(0)
+    depth = 0
+    m = manifest
+    while True:
+        delta += _count_manifest(graph, rules, ledger, cursor, scope, m, np.int64(1 if wanted else -1))
+        if tagged and graph.kind[m] == KIND_INDEX:
+            for e in range(graph.indptr[m], graph.indptr[m + 1]):
+                child = np.int64(graph.blob_manifest[np.int64(graph.target[e])])
+                if child == NULL:
+                    continue
+                if wanted:
+                    below = _scope_manifest(graph, rules, ledger, cursor, scope, child)
+                    table[below, 2] += 1
+                    changes = table[below, 2] == 1 and table[below, 1] > 0
+                else:
+                    below = find_slot(table, (scope << 32) | child)
+                    if table[below, 0] == EMPTY:
+                        continue
+                    table[below, 2] -= 1
+                    changes = table[below, 2] == 0 and table[below, 3] != 0
+                if changes:
+                    ledger.stack[depth] = child
+                    depth += 1
+        # Only now: a child met for the first time above counts the parents that are already marked as held.
+        table[find_slot(table, (scope << 32) | m), 3] = 1 if wanted else 0
+        if depth == 0:
+            return delta
+        depth -= 1
+        m = np.int64(ledger.stack[depth])
+
+
+@part
+def scope_of(names, rules, repository):
+    """Scope row in which a repository is charged."""
+    if rules.scope == SCOPE_REPOSITORY:
+        return np.int64(repository)
+    if rules.scope == SCOPE_NAMESPACE:
+        return np.int64(names.namespace[repository])
+    return np.int64(0)
+
+
+@part
+def change_scope(graph, names, rules, ledger, cursor, repository, manifest, links, supports):
+    """Change a manifest's links and supports in its scope; returns the change of the charge in bytes."""
+    if rules.mode != MODE_COUNTS:
+        return np.int64(0)
+    scope = scope_of(names, rules, repository)
+    slot = _scope_manifest(graph, rules, ledger, cursor, scope, manifest)
+    ledger.manifests[slot, 1] += links
+    ledger.manifests[slot, 2] += supports
+    return _settle(graph, rules, ledger, cursor, scope, manifest, slot)
+
+
+@part
+def blob_link(graph, names, held, rules, ledger, cursor, repository, blob, present):
+    """Set or clear the explicit link of ``blob`` in ``repository``; returns (changed, change of the charge in bytes)."""
+    table = held.blob_links
+    key = (np.int64(repository) << 32) | np.int64(blob)
+    slot = find_slot(table, key)
+    if table[slot, 0] == EMPTY:
+        if not present:
+            return False, np.int64(0)
+        table[slot, 0] = key
+        table[slot, 1] = 0
+        cursor[CURSOR_BLOB_LINKS] += 1
+    if (table[slot, 1] != 0) == present:
+        return False, np.int64(0)
+    sign = 1 if present else -1
+    table[slot, 1] += sign
+    anywhere = (np.int64(ANY_REPOSITORY) << 32) | np.int64(blob)
+    slot = find_slot(table, anywhere)
+    if table[slot, 0] == EMPTY:
+        table[slot, 0] = anywhere
+        table[slot, 1] = 0
+        cursor[CURSOR_BLOB_LINKS] += 1
+    table[slot, 1] += sign
+    delta = np.int64(0)
+    if rules.mode == MODE_COUNTS and rules.basis == BASIS_LINKED:
+        scope = scope_of(names, rules, repository)
+        delta = _count_blob(graph, rules, ledger, cursor, scope, blob, ROLE_LAYER, sign)
+    return True, delta
+
+
+@part
+def is_held(held, cursor, blob):
+    """Whether a live manifest or an explicit blob link holds ``blob``."""
+    if held.holders[blob] > 0:
+        return True
+    if cursor[CURSOR_BLOB_LINKS] == 0:
+        return False
+    slot = find_slot(held.blob_links, (np.int64(ANY_REPOSITORY) << 32) | np.int64(blob))
+    return held.blob_links[slot, 0] != EMPTY and held.blob_links[slot, 1] > 0
+
+
+@part
+def release(held, rules, queues, cursor, blob, event, time):
+    """Note that ``blob`` lost its last hold in ``event``."""
+    held.released_event[blob] = event
+    if rules.automatic and held.stored[blob]:
+        tail = cursor[CURSOR_SWEEP_TAIL]
+        queues.sweep[tail, 0] = blob
+        queues.sweep[tail, 1] = event
+        queues.sweep[tail, 2] = time
+        cursor[CURSOR_SWEEP_TAIL] = tail + 1

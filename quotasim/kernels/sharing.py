@@ -1,0 +1,132 @@
+"""Bytes of groups of manifests, and marking from roots: each blob looked at as often as it is named, never sorted."""
+
+import numpy as np
+
+from quotasim.kernels.compile import kernel
+from quotasim.kernels.layout import FLAG_FOREIGN, KIND_INDEX, ROLE_LAYER, ROLE_OWN
+from quotasim.kernels.tables import add_words
+
+FIGURES = 4  # logical, unique, exclusive, attributed
+
+
+@kernel
+def recount(graph, live, holders):
+    """Count holders from scratch.
+
+    live     uint8[M]  1 where some repository links the manifest
+    holders  int32[B]  zero; WRITTEN
+    O(descriptors of live manifests)
+    """
+    for m in range(live.shape[0]):
+        if live[m]:
+            holders[graph.own[m]] += 1
+            if graph.kind[m] != KIND_INDEX:
+                for e in range(graph.indptr[m], graph.indptr[m + 1]):
+                    holders[graph.target[e]] += 1
+
+
+@kernel
+def group_bytes(graph, indptr, manifest, extra_indptr, extra, role_mask, counts_foreign, stamp, out):
+    """Bytes of the distinct counted blobs of each group of manifests: the charge of a scope, from scratch.
+
+    indptr          int64[G+1]  group g has manifest[indptr[g]:indptr[g+1]]
+    manifest        int32[n]
+    extra_indptr    int64[G+1], extra int32[k]: further blobs of each group, counted as layers (explicit blob links)
+    role_mask       int64, counts_foreign int64: as in the charging rule
+    stamp           int32[B]    -1 everywhere; WRITTEN
+    out             int64[G, 2] zero; WRITTEN, two-word totals
+    O(references of the groups)
+    """
+    for g in range(indptr.shape[0] - 1):
+        for k in range(indptr[g], indptr[g + 1]):
+            m = manifest[k]
+            first = graph.indptr[m] - 1
+            last = graph.indptr[m + 1] if graph.kind[m] != KIND_INDEX else first + 1
+            for e in range(first, last):
+                blob = graph.own[m] if e == first else graph.target[e]
+                role = ROLE_OWN if e == first else graph.role[e]
+                if role & role_mask == 0 or stamp[blob] == g:
+                    continue
+                if graph.flags[blob] & FLAG_FOREIGN and not counts_foreign:
+                    continue
+                stamp[blob] = g
+                add_words(out, g, graph.size[blob])
+        for k in range(extra_indptr[g], extra_indptr[g + 1]):
+            blob = extra[k]
+            if ROLE_LAYER & role_mask == 0 or stamp[blob] == g:
+                continue
+            if graph.flags[blob] & FLAG_FOREIGN and not counts_foreign:
+                continue
+            stamp[blob] = g
+            add_words(out, g, graph.size[blob])
+
+
+@kernel
+def share_groups(graph, indptr, manifest, stamp, count, rank, logical, unique, exclusive, attributed):
+    """Logical, unique, exclusive and attributed bytes of groups of manifests.
+
+    indptr      int64[G+1], manifest int32[n], each manifest at most once in a group; groups in name order
+    stamp       int32[B]  -1 everywhere; count int32[B], rank int32[B] zero; WRITTEN (scratch)
+    logical, unique, exclusive, attributed  int64[G, 2] zero; WRITTEN, two-word totals
+    O(references of the groups)
+
+    A blob of ``size`` that ``n`` groups have is split into ``size // n`` each, and one byte more for the first ``size % n``.
+    """
+    groups = indptr.shape[0] - 1
+    for g in range(groups):
+        for k in range(indptr[g], indptr[g + 1]):
+            m = manifest[k]
+            add_words(logical, g, graph.logical[m])
+            first = graph.indptr[m] - 1
+            last = graph.indptr[m + 1] if graph.kind[m] != KIND_INDEX else first + 1
+            for e in range(first, last):
+                blob = graph.own[m] if e == first else graph.target[e]
+                if stamp[blob] != g:
+                    stamp[blob] = g
+                    count[blob] += 1
+                    add_words(unique, g, graph.size[blob])
+    for b in range(stamp.shape[0]):
+        stamp[b] = -1
+    for g in range(groups):
+        for k in range(indptr[g], indptr[g + 1]):
+            m = manifest[k]
+            first = graph.indptr[m] - 1
+            last = graph.indptr[m + 1] if graph.kind[m] != KIND_INDEX else first + 1
+            for e in range(first, last):
+                blob = graph.own[m] if e == first else graph.target[e]
+                if stamp[blob] == g:
+                    continue
+                stamp[blob] = g
+                size = graph.size[blob]
+                if count[blob] == 1:
+                    add_words(exclusive, g, size)
+                    add_words(attributed, g, size)
+                else:
+                    share = size // count[blob]
+                    if rank[blob] < size - share * count[blob]:
+                        share += 1
+                    rank[blob] += 1
+                    add_words(attributed, g, share)
+
+
+@kernel
+def sum_words(values, out):
+    """Add int64 ``values`` up into the two-word total ``out`` (int64[1, 2], WRITTEN). O(n)."""
+    for i in range(values.shape[0]):
+        add_words(out, 0, values[i])
+
+
+@kernel
+def cumulative_words(deltas, start_high, start_low, high, low):
+    """Running two-word totals after each delta.
+
+    deltas  int64[n]; start_high, start_low: the total before them
+    high, low  int64[n], WRITTEN. O(n)
+    """
+    words = np.zeros((1, 2), np.int64)
+    words[0, 0] = start_high
+    words[0, 1] = start_low
+    for i in range(deltas.shape[0]):
+        add_words(words, 0, deltas[i])
+        high[i] = words[0, 0]
+        low[i] = words[0, 1]

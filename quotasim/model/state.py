@@ -1,0 +1,204 @@
+"""State: what is true now in one branch, as columns over the catalogue's rows, copied on first write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quotasim.kernels import NULL
+from quotasim.kernels.layout import (
+    ANY_REPOSITORY,
+    CURSOR_BLOB_LINKS,
+    CURSOR_CASCADE,
+    CURSOR_COLLECT_HEAD,
+    CURSOR_COLLECT_TAIL,
+    CURSOR_SCOPE_BLOBS,
+    CURSOR_SCOPE_MANIFESTS,
+    CURSOR_SIZE,
+    CURSOR_SWEEP_HEAD,
+    CURSOR_SWEEP_TAIL,
+    EMPTY,
+    TOTAL_SIZE,
+    WORD,
+    Holdings,
+    Queues,
+)
+from quotasim.kernels.tables import rehash
+from quotasim.model.columns import Column
+from quotasim.model.content import Content
+from quotasim.model.names import Names, empty_table
+
+Array = npt.NDArray[Any]
+
+TAG_COLUMNS = ("tag_link", "tag_event", "tag_next", "tag_previous", "tag_lock")
+LINK_COLUMNS = (
+    "first_tag",
+    "tag_count",
+    "parent_count",
+    "linked",
+    "link_event",
+    "untagged_event",
+    "link_lock",
+)
+_DTYPES: dict[str, tuple[Any, int]] = {
+    "tag_link": (np.int32, NULL),
+    "tag_event": (np.int32, NULL),
+    "tag_next": (np.int32, NULL),
+    "tag_previous": (np.int32, NULL),
+    "tag_lock": (np.uint8, 0),
+    "first_tag": (np.int32, NULL),
+    "tag_count": (np.int32, 0),
+    "parent_count": (np.int32, 0),
+    "linked": (np.uint8, 0),
+    "link_event": (np.int32, NULL),
+    "untagged_event": (np.int32, NULL),
+    "link_lock": (np.uint8, 0),
+    "pulled_at": (np.int64, NULL),
+    "link_count": (np.int32, 0),
+    "holders": (np.int32, 0),
+    "stored": (np.uint8, 0),
+    "stored_event": (np.int32, NULL),
+    "released_event": (np.int32, NULL),
+    "repository_lock": (np.uint8, 0),
+}
+
+
+class State:
+    """Columns of one branch. Only :class:`quotasim.engine.Engine` writes them, through the kernels.
+
+    Attributes
+    ----------
+    version : raised by every change; a plan made for one version is refused by any other.
+    now : int, microseconds since the epoch, UTC.
+    """
+
+    def __init__(self, now: int) -> None:
+        self.now = now
+        self.version = 0
+        self._columns = {name: Column(dtype, fill=fill) for name, (dtype, fill) in _DTYPES.items()}
+        self._columns["totals"] = Column(np.int64, fill=0, width=2)
+        self._columns["totals"].grow(TOTAL_SIZE)
+        self._columns["blob_links"] = Column(np.int64, fill=0, width=2)
+        self._columns["blob_links"].replace(empty_table(4))
+        for name in ("collect", "sweep", "cascade"):
+            self._columns[name] = Column(np.int64, fill=0, width=3)
+        self.cursor = np.zeros(CURSOR_SIZE, np.int64)
+
+    def read(self, name: str) -> Array:
+        """Return column ``name`` for reading."""
+        return self._columns[name].read()
+
+    def write(self, name: str) -> Array:
+        """Return column ``name`` for writing; copies it once if a branch shares it."""
+        return self._columns[name].write()
+
+    def replace(self, name: str, array: Array) -> None:
+        """Take over ``array`` as column ``name``."""
+        self._columns[name].replace(array)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all columns, shared ones included."""
+        return sum(column.nbytes for column in self._columns.values())
+
+    def columns(self) -> dict[str, Array]:
+        """Return every column for reading, by name: what a snapshot holds."""
+        return {name: column.read() for name, column in self._columns.items()}
+
+    def branch(self) -> State:
+        """Return a state that shares every column until either side writes it. O(number of columns)."""
+        other = State.__new__(State)
+        other.now = self.now
+        other.version = self.version
+        other._columns = {name: column.share() for name, column in self._columns.items()}
+        other.cursor = self.cursor.copy()
+        return other
+
+    def total(self, row: int) -> int:
+        """Return one running total, exact (TOTAL_* of the kernels' layout)."""
+        words = self._columns["totals"].read()[row]
+        return (int(words[0]) << WORD) + int(words[1])
+
+    def sync(self, content: Content, names: Names) -> None:
+        """Lengthen the columns to the catalogue's rows, which another branch may have added to."""
+        links = len(names.links)
+        known = len(self._columns["linked"])
+        for name in TAG_COLUMNS:
+            self._columns[name].grow(len(names.tags))
+        for name in LINK_COLUMNS:
+            self._columns[name].grow(links)
+        if len(self._columns["pulled_at"]):
+            self._columns["pulled_at"].grow(links)
+        self._columns["link_count"].grow(content.manifest_count)
+        for name in ("holders", "stored", "stored_event", "released_event"):
+            self._columns[name].grow(content.blob_count)
+        self._columns["repository_lock"].grow(len(names.repositories))
+        graph = content.graph()
+        if links > known and graph.late_child.size:
+            self._adopt(graph.late_child, graph.late_index, names, known)
+
+    def _adopt(self, late_child: Array, late_index: Array, names: Names, first: int) -> None:
+        """Count, for new links, the linked indexes that listed their manifests before these were known."""
+        parents = self.write("parent_count")
+        linked = self.read("linked")
+        manifest, repository = names.links.second, names.links.first
+        for link in range(first, len(names.links)):
+            start, stop = np.searchsorted(late_child, [manifest[link], manifest[link] + 1])
+            for index in late_index[start:stop].tolist():
+                above = names.links.find(int(repository[link]), index)
+                if above != NULL and linked[above]:
+                    parents[link] += 1
+
+    def materialise_pulls(self) -> None:
+        """Give ``pulled_at`` its rows; until the first pull it has none."""
+        self._columns["pulled_at"].grow(len(self._columns["linked"]))
+
+    def holdings(self) -> Holdings:
+        """Return the columns as kernels write them."""
+        return Holdings(*(self._columns[name].write() for name in Holdings._fields))
+
+    def queues(self) -> Queues:
+        """Return the queues as kernels write them."""
+        return Queues(*(self._columns[name].write() for name in Queues._fields))
+
+    def widen_queue(self, name: str, rows: int) -> None:
+        """Make room for ``rows`` more in a queue, dropping what its head has passed."""
+        cursor = self.cursor
+        queue = self._columns[name]
+        if name == "cascade":
+            queue.grow(int(cursor[CURSOR_CASCADE]) + rows)
+            return
+        head_at, tail_at = (
+            (CURSOR_COLLECT_HEAD, CURSOR_COLLECT_TAIL)
+            if name == "collect"
+            else (CURSOR_SWEEP_HEAD, CURSOR_SWEEP_TAIL)
+        )
+        head, tail = int(cursor[head_at]), int(cursor[tail_at])
+        waiting = queue.read()[head:tail]
+        # A quarter more than wanted: a release at a time must not copy the queue each time.
+        room = np.zeros((waiting.shape[0] + rows + (waiting.shape[0] + rows) // 4 + 16, 3), np.int64)
+        room[: waiting.shape[0]] = waiting
+        queue.replace(room)
+        cursor[head_at], cursor[tail_at] = 0, waiting.shape[0]
+
+    def explicit_blob_links(self) -> tuple[Array, Array]:
+        """Return (repositories int32[n], blobs int32[n]) of explicit blob links, sorted. O(links ever made)."""
+        table = self.read("blob_links")
+        used = table[(table[:, 0] != EMPTY) & (table[:, 1] != 0)]
+        keys = np.sort(used[(used[:, 0] >> 32) != ANY_REPOSITORY, 0])
+        return (keys >> 32).astype(np.int32), (keys & 0xFFFFFFFF).astype(np.int32)
+
+    def grow_blob_links(self, rows: int) -> None:
+        """Make room for ``rows`` more explicit blob links and as many again, dropping those that are gone."""
+        table = self.read("blob_links")
+        alive = table[(table[:, 0] != EMPTY) & (table[:, 1] != 0)]
+        grown = empty_table((alive.shape[0] + rows) * 3 // 2)
+        rehash(np.ascontiguousarray(alive), grown)
+        self.replace("blob_links", grown)
+        self.cursor[CURSOR_BLOB_LINKS] = alive.shape[0]
+
+    def scope_rows(self) -> tuple[int, int]:
+        """Return how many rows the ledger's two tables use."""
+        return int(self.cursor[CURSOR_SCOPE_MANIFESTS]), int(self.cursor[CURSOR_SCOPE_BLOBS])

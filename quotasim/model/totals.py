@@ -1,0 +1,58 @@
+"""Exact totals beyond 2**63: two int64 words in arrays, Python ints outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quotasim.kernels import NULL, sharing
+from quotasim.kernels.layout import WORD, WORD_MASK
+
+Array = npt.NDArray[Any]
+
+
+def words_to_ints(words: Array) -> list[int]:
+    """Return two-word totals, int64[n, 2], as exact Python ints."""
+    return [(high << WORD) + low for high, low in words.tolist()]
+
+
+def int_to_words(value: int | None) -> tuple[int, int]:
+    """Return an int as two words; None (no limit) as a first word of NULL.
+
+    Examples
+    --------
+    >>> int_to_words(2**40 + 5), int_to_words(None)
+    ((256, 5), (-1, 0))
+    """
+    return (NULL, 0) if value is None else (value >> WORD, value & WORD_MASK)
+
+
+def exact_sum(values: Array) -> int:
+    """Return the sum of int64 values as an exact Python int. O(n).
+
+    Examples
+    --------
+    >>> exact_sum(np.array([2**62, 2**62, 2**62])) == 3 * 2**62
+    True
+    """
+    words = np.zeros((1, 2), np.int64)
+    sharing.sum_words(np.ascontiguousarray(values, np.int64), words)
+    return words_to_ints(words)[0]
+
+
+def cumulative(deltas: Array, start: int = 0) -> Array:
+    """Return the running total after each delta: int64[n], or Python ints (dtype object) where one passes 2**63 - 1. O(n).
+
+    Examples
+    --------
+    >>> cumulative(np.array([5, -2])).tolist()
+    [5, 3]
+    """
+    high = np.empty(deltas.shape[0], np.int64)
+    low = np.empty(deltas.shape[0], np.int64)
+    sharing.cumulative_words(np.ascontiguousarray(deltas, np.int64), *int_to_words(start), high, low)
+    if high.size == 0 or int(high.max()) < 1 << 31:
+        return (high << WORD) + low
+    return (high.astype(object) << WORD) + low.astype(object)

@@ -1,0 +1,30 @@
+"""Registry kinds by name."""
+
+from __future__ import annotations
+
+from quotasim.errors import UnknownProfile, nearest_names
+from quotasim.profiles.acr import ACR_BASIC, ACR_PREMIUM, ACR_STANDARD
+from quotasim.profiles.base import RegistryProfile
+from quotasim.profiles.distribution import DISTRIBUTION_2_8
+from quotasim.profiles.refcount import REFCOUNT
+
+PROFILES = {
+    profile.name: profile for profile in (ACR_BASIC, ACR_PREMIUM, ACR_STANDARD, DISTRIBUTION_2_8, REFCOUNT)
+}
+
+
+def by_name(name: str) -> RegistryProfile:
+    """Return the profile called ``name``.
+
+    Raises
+    ------
+    UnknownProfile : there is none; carries the nearest names.
+
+    Examples
+    --------
+    >>> by_name("acr-premium").included
+    536870912000
+    """
+    if name not in PROFILES:
+        raise UnknownProfile(name, nearest_names(name, PROFILES))
+    return PROFILES[name]

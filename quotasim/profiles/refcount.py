@@ -1,0 +1,46 @@
+"""``refcount``: a rule set of our own, the simplest that counts every byte. The reference for replays of history."""
+
+from types import MappingProxyType
+
+from quotasim.accounting.basis import Basis, Scope
+from quotasim.gc.policy import GcPolicy
+from quotasim.profiles.base import RegistryProfile, Source
+
+_OWN = Source("docs/semantics.md, section 3", "own", "2026-11-24", "plain reference counting; no vendor works exactly so")
+
+REFCOUNT = RegistryProfile(
+    name="refcount",
+    title="plain reference counting",
+    scope=Scope.REGISTRY,
+    basis=Basis.REFERENCED,
+    counts_foreign=True,
+    collection="automatic",
+    untagged_after=0,
+    sweep_after=0,
+    referrers="follow",
+    gc=GcPolicy(roots="TAGS", index_children="recursive", referrers="follow", honour_blob_links=True),
+    sources=MappingProxyType(
+        dict.fromkeys(
+            (
+                "scope",
+                "basis",
+                "counts_config",
+                "counts_manifests",
+                "counts_foreign",
+                "limit",
+                "reject_at_limit",
+                "included",
+                "collection",
+                "untagged_after",
+                "sweep_after",
+                "referrers",
+                "stale_blob_links",
+                "report_lag",
+                "delete_by_tag",
+                "write_lock_blocks_delete",
+                "gc",
+            ),
+            _OWN,
+        )
+    ),
+)

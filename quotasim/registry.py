@@ -1,0 +1,771 @@
+"""The Registry: one simulated registry of one kind, to push to, delete from, ask, and branch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quotasim import explain
+from quotasim.accounting import selection
+from quotasim.accounting.basis import Basis, Scope, basis_bytes, scope_names, scope_of_repositories
+from quotasim.accounting.quota import Decision, Verdict
+from quotasim.accounting.reporting import reported_bytes
+from quotasim.accounting.selection import Hazard
+from quotasim.accounting.sharing import BY, By, SharingRow, sharing_rows
+from quotasim.checks import find_damage
+from quotasim.engine import Engine, Outcome, operations
+from quotasim.errors import (
+    InvalidReference,
+    InvalidValue,
+    Locked,
+    StalePlan,
+    StateDamaged,
+    UnknownReference,
+    UnknownRepository,
+    nearest_names,
+)
+from quotasim.gc.plan import GcPlan, plan, reclaimable_bytes
+from quotasim.gc.policy import GcPolicy
+from quotasim.kernels import NULL, layout
+from quotasim.model.catalogue import add_manifest
+from quotasim.model.log import EventKind, Reason
+from quotasim.model.oci import Blob, Image, Index, Reference, parse_reference, parse_repository
+from quotasim.model.totals import exact_sum
+from quotasim.profiles import by_name
+from quotasim.profiles.base import RegistryProfile
+from quotasim.results import DeleteResult, GcResult, Preview, PushResult, Usage, Why
+from quotasim.units import parse_duration, parse_size, parse_time
+
+if TYPE_CHECKING:
+    import os
+
+    import pandas as pd
+
+Array = npt.NDArray[Any]
+
+_REASONS = {Reason.NONE: "", Reason.QUOTA: "quota", Reason.LOCKED: "locked", Reason.NOT_LINKED: "not linked"}
+
+
+class Registry:
+    """A simulated container registry of one kind.
+
+    Parameters
+    ----------
+    profile : a profile's name, or a :class:`RegistryProfile`.
+    start : the time at which it begins, an ISO date or time (UTC) or an aware datetime.
+    limit : bytes that each scope of the profile may be charged: an int or ``"500 GiB"``; by default the profile's limit.
+
+    Examples
+    --------
+    >>> registry = Registry("acr-premium", start="2026-01-01")
+    >>> base, layer = Blob.synthetic("alpine", 3_000_000), Blob.synthetic("1 GiB", 2**30)
+    >>> pushed = registry.push("1gb:latest", Image([base, layer]))
+    >>> pushed.accepted, pushed.uploaded_bytes > 2**30
+    (True, True)
+    >>> registry.usage().reported_bytes
+    0
+    >>> registry.advance("5min")
+    >>> registry.usage().reported_bytes == registry.usage().charged_bytes
+    True
+    """
+
+    def __init__(
+        self,
+        profile: str | RegistryProfile,
+        *,
+        start: str | datetime = "2026-01-01",
+        limit: int | str | None = None,
+    ) -> None:
+        chosen = by_name(profile) if isinstance(profile, str) else profile
+        if not isinstance(chosen, RegistryProfile):
+            raise InvalidValue("profile", profile, "a profile's name or a RegistryProfile")
+        if limit is not None:
+            from dataclasses import replace
+
+            chosen = replace(chosen, limit=parse_size(limit, name="limit"), included=None)
+        self._engine = Engine(chosen, parse_time(start, name="start"))
+        self.name = ""
+
+    @classmethod
+    def from_engine(cls, engine: Engine, name: str = "") -> Registry:
+        """Wrap an engine that an importer or a snapshot made."""
+        registry = cls.__new__(cls)
+        registry._engine = engine
+        registry.name = name
+        engine.sync()
+        return registry
+
+    def __repr__(self) -> str:
+        return f"<Registry {self.profile.name} at {self._engine.state.now}, {self._engine.figures()['links']} links>"
+
+    @property
+    def engine(self) -> Engine:
+        """The engine behind it, for importers, benchmarks and snapshots."""
+        return self._engine
+
+    @property
+    def profile(self) -> RegistryProfile:
+        """Its rules."""
+        return self._engine.profile
+
+    @property
+    def now(self) -> int:
+        """Its time, microseconds since the epoch, UTC."""
+        return self._engine.state.now
+
+    @property
+    def version(self) -> int:
+        """Number that every change raises; a plan is valid for one version."""
+        return self._engine.state.version
+
+    # --- operations -------------------------------------------------------------------------------------------
+    def push(self, reference: str, manifest: Image | Index) -> PushResult:
+        """Push a manifest with its blobs.
+
+        Parameters
+        ----------
+        reference : ``repo:tag``, ``repo`` (the tag ``latest``), or ``repo@digest`` for a push without a tag.
+        manifest : an image or an index; children at hand are pushed first, by digest.
+
+        Returns
+        -------
+        PushResult; ``accepted`` is False where the quota or a lock refused it.
+
+        Raises
+        ------
+        InvalidReference : a digest is given and it is another one than the manifest's.
+        DigestConflict : a digest of it is known with another size.
+
+        Notes
+        -----
+        O(descriptors of the manifest).
+        """
+        ref = parse_reference(reference)
+        if not isinstance(manifest, Image | Index):
+            raise InvalidValue("manifest", manifest, "an Image or an Index")
+        if ref.untagged or (ref.digest is not None and ref.digest != manifest.digest):
+            raise InvalidReference(reference, f"the manifest pushed is {manifest.digest}")
+        engine = self._engine
+        row = add_manifest(engine.content, manifest)
+        repository = engine.names.add_repository(ref.repository)
+        rows = [*_children_first(self, manifest), row]
+        tags = [NULL] * (len(rows) - 1) + [NULL if ref.tag is None else self._tag_row(repository, ref.tag)]
+        links = self._link_rows(repository, rows)
+        engine.sync()
+        scope = int(scope_of_repositories(engine.names, self.profile.scope, np.array([repository]))[0])
+        used = engine.ledger.used()[scope] if scope < len(engine.ledger.used()) else 0
+        codes = np.full(len(rows), layout.OP_PUSH)
+        outcome = self._apply(codes, link=links, tag=np.array(tags), repository=np.full(len(rows), repository))
+        return self._push_result(manifest, rows, outcome, scope, used)
+
+    def push_index(self, reference: str, images: Mapping[str, Image | Index] | Index) -> PushResult:
+        """Push images by digest and an index over them, in one batch.
+
+        Parameters
+        ----------
+        images : images by platform, ``{"linux/amd64": image, ...}``, or an :class:`Index`.
+        """
+        if isinstance(images, Index):
+            return self.push(reference, images)
+        return self.push(reference, Index([image.on(platform) for platform, image in images.items()]))
+
+    def upload(self, repository: str, blob: Blob) -> PushResult:
+        """Upload a blob that no manifest names yet, as a client does before it pushes the manifest."""
+        engine = self._engine
+        row = engine.content.add_blob(blob.digest, blob.size, blob.media_type or "")
+        where = engine.names.add_repository(parse_repository(repository))
+        engine.sync()
+        scope = int(scope_of_repositories(engine.names, self.profile.scope, np.array([where]))[0])
+        used = engine.ledger.used()[scope] if scope < len(engine.ledger.used()) else 0
+        outcome = self._apply(np.array([layout.OP_UPLOAD]), blob=np.array([row]), repository=np.array([where]))
+        stored = exact_sum(engine.log.column("stored_bytes", outcome.first_event))
+        verdict = self._verdict(outcome, scope, used)
+        uploaded = max(stored, 0) if verdict.decision is not Decision.REJECT else 0
+        return PushResult(
+            verdict.decision is not Decision.REJECT, blob.digest, uploaded, (blob.size or 0) - uploaded, verdict
+        )
+
+    def tag(self, reference: str, tag: str) -> None:
+        """Point a tag of the same repository to a manifest that is linked there.
+
+        Raises
+        ------
+        UnknownReference : ``reference`` names nothing here.
+        Locked : the repository or the tag is locked against writing.
+        """
+        ref, link = self._find(reference)
+        target = parse_reference(f"{ref.repository}:{tag}")
+        repository = int(self._engine.names.links.first[link])
+        row = self._tag_row(repository, target.tag or "")
+        self._engine.sync()
+        self._refuse_locked(str(target), layout.LOCK_WRITE, repository=repository, tag=row)
+        self._apply(
+            np.array([layout.OP_TAG]),
+            link=np.array([link]),
+            tag=np.array([row]),
+            repository=np.array([repository]),
+        )
+
+    def untag(self, reference: str) -> None:
+        """Remove a tag and nothing else.
+
+        Raises
+        ------
+        InvalidReference : it is no ``repo:tag``.
+        UnknownReference, Locked
+        """
+        ref, link = self._find(reference)
+        if ref.tag is None:
+            raise InvalidReference(reference, "only a tag can be removed; give repository:tag")
+        repository = int(self._engine.names.links.first[link])
+        row = self._engine.names.find_tag(repository, ref.tag)
+        self._refuse_locked(str(ref), layout.LOCK_DELETE, repository=repository, tag=row)
+        self._apply(
+            np.array([layout.OP_UNTAG]),
+            link=np.array([link]),
+            tag=np.array([row]),
+            repository=np.array([repository]),
+        )
+
+    def delete(self, *references: str) -> DeleteResult:
+        """Delete as the kind does, in one batch.
+
+        Parameters
+        ----------
+        references : ``repo:tag`` (what that means is the profile's ``delete_by_tag``), ``repo@digest``, or ``repo@untagged`` for
+            every untagged manifest of the repository, children of tagged indexes among them.
+
+        Raises
+        ------
+        UnknownReference : one names nothing here; nothing is deleted.
+        Locked : one is locked against deletion; nothing is deleted. ``repo@untagged`` passes over locked manifests and lists them
+            as ``refused``.
+        """
+        if not references:
+            raise InvalidValue("references", references, "at least one reference")
+        links, tags = self._resolve_deletion(references)
+        return self._delete(links, tags)
+
+    def delete_repository(self, repository: str) -> DeleteResult:
+        """Delete every manifest of a repository, in digest order, then its uploaded blobs.
+
+        Raises
+        ------
+        UnknownRepository, Locked
+        """
+        engine = self._engine
+        row = self._repository_row(repository)
+        links = self._by_digest(self._linked_in(row))
+        for link in links:
+            self._refuse_locked(repository, layout.LOCK_DELETE, repository=row, link=link)
+        result = self._delete(links, [])
+        repositories, blobs = engine.state.explicit_blob_links()
+        mine = blobs[repositories == row]
+        if mine.size:
+            outcome = self._apply(
+                np.full(mine.size, layout.OP_UNLINK_BLOB), blob=mine, repository=np.full(mine.size, row)
+            )
+            more = self._deleted(outcome, [])
+            result = DeleteResult(
+                result.deleted,
+                result.untagged,
+                result.refused,
+                result.freed_charged_bytes + more.freed_charged_bytes,
+                result.freed_stored_bytes + more.freed_stored_bytes,
+            )
+        return result
+
+    def lock(self, target: str, *, write: bool = True, delete: bool = True) -> None:
+        """Set what may be done with a tag, a manifest or a repository.
+
+        Parameters
+        ----------
+        target : ``repo:tag``, ``repo@digest``, or a repository's name with a trailing ``/`` (``team-a/web/``).
+        write : False forbids moving the tag and pushing again; where the kind says so, deletion too.
+        delete : False forbids untagging and deletion.
+
+        Raises
+        ------
+        UnknownReference, UnknownRepository
+        """
+        bits = (0 if write else layout.LOCK_WRITE) | (0 if delete else layout.LOCK_DELETE)
+        if not write and self.profile.write_lock_blocks_delete:
+            bits |= layout.LOCK_DELETE
+        engine = self._engine
+        if target.endswith("/"):
+            row = self._repository_row(target[:-1])
+            engine.state.write("repository_lock")[row] = bits
+            self._apply(np.array([layout.OP_LOCK]), repository=np.array([row]))
+            return
+        ref, link = self._find(target)
+        repository = int(engine.names.links.first[link])
+        tag = NULL if ref.tag is None else engine.names.find_tag(repository, ref.tag)
+        if tag == NULL:
+            engine.state.write("link_lock")[link] = bits
+        else:
+            engine.state.write("tag_lock")[tag] = bits
+        self._apply(
+            np.array([layout.OP_LOCK]), link=np.array([link]), tag=np.array([tag]), repository=np.array([repository])
+        )
+
+    def unlock(self, target: str) -> None:
+        """Lift every lock that :meth:`lock` set on a target."""
+        self.lock(target, write=True, delete=True)
+
+    def pull(self, reference: str) -> str:
+        """Note that an image is pulled now; returns the digest of its manifest."""
+        ref, link = self._find(reference)
+        engine = self._engine
+        repository = int(engine.names.links.first[link])
+        tag = NULL if ref.tag is None else engine.names.find_tag(repository, ref.tag)
+        self._apply(
+            np.array([layout.OP_PULL]), link=np.array([link]), tag=np.array([tag]), repository=np.array([repository])
+        )
+        return self._digest_of(link)
+
+    def advance(self, duration: str | timedelta | None = None, *, to: str | datetime | None = None) -> None:
+        """Let time pass, by a duration (``"5min"``) or to a time; what falls due happens.
+
+        Raises
+        ------
+        TimeReversed : ``to`` lies before :attr:`now`.
+        """
+        if (duration is None) == (to is None):
+            raise InvalidValue("duration", duration, "either a duration or a time to advance to")
+        until = self.now + parse_duration(duration) if duration is not None else parse_time(to or "", name="to")
+        self._engine.apply(until=until)
+
+    # --- questions --------------------------------------------------------------------------------------------
+    def usage(self) -> Usage:
+        """Return the registry's figures now. O(references) for ``reclaimable_bytes``, the rest O(1)."""
+        engine, profile = self._engine, self.profile
+        figures = engine.figures()
+        manifests, repeated = engine.content.repeated_bytes()
+        listed = figures["logical_bytes"] + exact_sum(repeated[engine.state.read("link_count")[manifests] > 0])
+        return Usage(
+            as_of=self.now,
+            profile=profile.name,
+            logical_bytes=figures["logical_bytes"],
+            listed_bytes=listed,
+            unique_bytes=figures["unique_bytes"],
+            foreign_bytes=figures["foreign_bytes"],
+            charged_bytes=figures["charged_bytes"],
+            reported_bytes=reported_bytes(
+                engine.log, figures["charged_bytes"], self.now, profile.report_lag, engine.settled_events
+            ),
+            stored_bytes=figures["stored_bytes"],
+            reclaimable_bytes=reclaimable_bytes(
+                engine.content, engine.names, engine.state, engine.log, profile.gc, self.now
+            ),
+            limit_bytes=profile.displayed_limit,
+            unknown_size_count=figures["unknown_size_count"],
+        )
+
+    def show_usage(self) -> dict[str, list[dict[str, Any]]]:
+        """Return usage in the shape of ``az acr show-usage``; ``limit`` -1 is none, as that interface has it."""
+        usage = self.usage()
+        limit = -1 if usage.limit_bytes is None else usage.limit_bytes
+        return {
+            "value": [{"name": "Size", "limit": limit, "currentValue": usage.reported_bytes, "unit": "Bytes"}]
+        }
+
+    def charged_by_scope(self) -> dict[str, int]:
+        """Return the charged bytes of every scope of the profile; ``""`` is the registry."""
+        engine = self._engine
+        return dict(zip(scope_names(engine.names, self.profile.scope), engine.ledger.used(), strict=True))
+
+    def basis_bytes(self, scope: Scope, basis: Basis) -> dict[str, int]:
+        """Return bytes by any scope and basis, recounted from scratch, foreign layers left out. O(references)."""
+        engine = self._engine
+        figures = basis_bytes(engine.content, engine.names, engine.state, scope, basis)
+        return dict(zip(scope_names(engine.names, scope), figures, strict=True))
+
+    def df(self, by: By = "registry") -> list[SharingRow]:
+        """Return where the bytes are: rows by registry, namespace, repository or image, in name order. O(references)."""
+        if by not in BY:
+            raise InvalidValue("by", by, ", ".join(BY))
+        engine = self._engine
+        return sharing_rows(engine.content, engine.names, engine.state, by)
+
+    def why(self, reference: str) -> Why:
+        """Return every blob of an image and who else holds it.
+
+        Raises
+        ------
+        UnknownReference
+
+        Notes
+        -----
+        O(links + references once a version, then the image's blobs and their holders).
+        """
+        ref, link = self._find(reference)
+        return explain.why(self._engine, str(ref), link, self.exclusive_bytes([reference]))
+
+    def exclusive_bytes(self, references: Sequence[str]) -> int:
+        """Return the bytes that would leave the registry if exactly these references went. State is not changed.
+
+        Blobs that anything else holds are not counted, so the result for a set is at least the sum of the results for its
+        members. O(descriptors of what goes).
+
+        Raises
+        ------
+        UnknownReference : one names nothing here; carries the nearest names.
+        """
+        if isinstance(references, str):
+            raise InvalidValue("references", references, "a list of references")
+        links: list[int] = []
+        tags: list[int] = []
+        engine = self._engine
+        for reference in references:
+            ref = parse_reference(reference)
+            if ref.untagged:
+                links.extend(self._untagged_in(self._repository_row(ref.repository)))
+                continue
+            _, link = self._find(reference)
+            if ref.tag is None:
+                links.append(link)
+            else:
+                tags.append(engine.names.find_tag(int(engine.names.links.first[link]), ref.tag))
+        gone = selection.going_along(engine.content, engine.names, engine.state, links, tags)
+        return selection.exclusive_bytes_of(engine.content, engine.names, engine.state, gone)
+
+    def preview(self, *, delete: Sequence[str]) -> Preview:
+        """Return what deleting these references will free, and when: done on a branch, so that it is what happens.
+
+        Raises
+        ------
+        UnknownReference, InvalidValue
+        """
+        if isinstance(delete, str) or not delete:
+            raise InvalidValue("delete", delete, "a list of references")
+        hazards = tuple(self.hazards(delete=delete))
+        return explain.preview(self, delete, hazards)
+
+    def hazards(self, *, delete: Sequence[str], deployed: Iterable[str] = ()) -> list[Hazard]:
+        """Return what deleting these references would break or take along.
+
+        Parameters
+        ----------
+        deployed : digests known to run somewhere.
+        """
+        engine = self._engine
+        links, tags = self._resolve_deletion(delete, check_locks=False)
+        targets = engine.state.read("tag_link")
+        del targets
+        cascades = self.profile.referrers == "cascade"
+        hazards = selection.find_hazards(
+            engine.content, engine.names, engine.state, links, cascades=cascades, deployed=deployed
+        )
+        hazards.extend(self._tag_hazards(tags))
+        return hazards
+
+    # --- garbage collection -----------------------------------------------------------------------------------
+    def plan_gc(self, policy: GcPolicy | None = None) -> GcPlan:
+        """Return what a garbage collection would remove now; nothing is changed.
+
+        Parameters
+        ----------
+        policy : by default the profile's own.
+        """
+        engine = self._engine
+        chosen = self.profile.gc if policy is None else policy
+        return plan(engine.content, engine.names, engine.state, engine.log, chosen, self.now)
+
+    def apply(self, gc_plan: GcPlan) -> GcResult:
+        """Carry a plan out.
+
+        Raises
+        ------
+        StalePlan : the registry has changed since the plan was made.
+        """
+        if gc_plan.version != self.version or gc_plan.at != self.now:
+            raise StalePlan(gc_plan.version, self.version)
+        engine = self._engine
+        links, blobs = gc_plan.links, gc_plan.blobs
+        nothing = np.full(blobs.size, NULL, np.int32)
+        codes = np.concatenate(
+            ([layout.OP_GC], np.full(links.size, layout.OP_COLLECT), np.full(blobs.size, layout.OP_SWEEP))
+        )
+        outcome = self._apply(
+            codes,
+            link=np.concatenate(([NULL], links, nothing)),
+            blob=np.concatenate(([NULL], np.full(links.size, NULL, np.int32), blobs)),
+            repository=np.concatenate(([NULL], engine.names.links.first[links], nothing)),
+        )
+        charged = exact_sum(engine.log.column("charged_bytes", outcome.first_event))
+        stored = exact_sum(engine.log.column("stored_bytes", outcome.first_event))
+        return GcResult(int(links.size), int(blobs.size), -charged, -stored)
+
+    # --- branches, checks, frames, files ----------------------------------------------------------------------
+    def branch(self, name: str = "") -> Registry:
+        """Return an independent registry with the same past. Under a millisecond: arrays are copied when first written."""
+        other = Registry.__new__(Registry)
+        other._engine = self._engine.branch()
+        other.name = name
+        return other
+
+    def recompute(self) -> dict[str, int]:
+        """Return the figures counted from scratch. Must equal ``engine.figures()`` at all times. O(references)."""
+        return self._engine.recompute()
+
+    def check(self) -> None:
+        """Verify every structural rule of the state.
+
+        Raises
+        ------
+        StateDamaged : names each rule that is broken and where.
+
+        Notes
+        -----
+        O(references + links log links).
+        """
+        problems = find_damage(self._engine)
+        if problems:
+            raise StateDamaged(problems)
+
+    def events(self) -> pd.DataFrame:
+        """Return the log as a frame: one row an event, signed deltas, names and digests."""
+        from quotasim import frames
+
+        return frames.events(self._engine)
+
+    def images(self) -> pd.DataFrame:
+        """Return one row an image, sorted by name."""
+        from quotasim import frames
+
+        return frames.images(self._engine)
+
+    def blobs(self) -> pd.DataFrame:
+        """Return one row a blob that is stored or held, sorted by digest."""
+        from quotasim import frames
+
+        return frames.blobs(self._engine)
+
+    def repositories(self) -> pd.DataFrame:
+        """Return one row a repository, sorted by name."""
+        from quotasim import frames
+
+        return frames.repositories(self._engine)
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write a snapshot directory, whole or not at all."""
+        from quotasim import snapshot
+
+        snapshot.save(self._engine, path, overwrite=overwrite)
+
+    # --- inside -----------------------------------------------------------------------------------------------
+    def _apply(self, codes: Array, **columns: Array) -> Outcome:
+        """Apply one batch at the registry's time."""
+        return self._engine.apply(operations(codes, np.full(codes.shape[0], self.now, np.int64), **columns))
+
+    def _tag_row(self, repository: int, tag: str) -> int:
+        names = self._engine.names
+        return int(
+            names.add_tags(np.array([repository]), np.array([names.tag_names.add(tag)]), np.array([0]))[0]
+        )
+
+    def _link_rows(self, repository: int, manifests: Sequence[int]) -> Array:
+        """Return link rows, and make rows for the children of indexes, whose parents the kernel counts."""
+        return self._engine.add_links(np.full(len(manifests), repository), np.array(manifests))
+
+    def _digest_of(self, link: int) -> str:
+        engine = self._engine
+        return engine.content.digest(int(engine.content.graph().own[engine.names.links.second[link]]))
+
+    def _link_label(self, link: int) -> str:
+        names = self._engine.names
+        return f"{names.repositories.values[names.links.first[link]]}@{self._digest_of(link)}"
+
+    def _repository_row(self, repository: str) -> int:
+        names = self._engine.names
+        row = names.repositories.find(parse_repository(repository))
+        if row == NULL:
+            raise UnknownRepository(repository, nearest_names(repository, names.repositories.values))
+        return row
+
+    def _find(self, reference: str) -> tuple[Reference, int]:
+        """Return a parsed reference and the link it names."""
+        ref = parse_reference(reference)
+        engine = self._engine
+        engine.sync()
+        repository = engine.names.repositories.find(ref.repository)
+        link = NULL
+        if repository != NULL and ref.tag is not None:
+            row = engine.names.find_tag(repository, ref.tag)
+            link = NULL if row == NULL else int(engine.state.read("tag_link")[row])
+        elif repository != NULL and ref.digest is not None:
+            manifest = engine.content.find_manifest(ref.digest)
+            found = NULL if manifest == NULL else engine.names.links.find(repository, manifest)
+            if found != NULL and engine.state.read("linked")[found]:
+                link = found
+        if link == NULL:
+            raise UnknownReference(reference, self._nearest(ref))
+        return ref, link
+
+    def _nearest(self, ref: Reference) -> Sequence[str]:
+        """Return references that look like one that was not found."""
+        engine = self._engine
+        candidates = [
+            f"{engine.names.repositories.values[repository]}:{engine.names.tag_label(tag)}"
+            for tag, repository in zip(*_bound_tags(engine), strict=True)
+        ]
+        return nearest_names(str(ref), candidates)
+
+    def _linked_in(self, repository: int) -> Array:
+        """Return the links of a repository."""
+        engine = self._engine
+        linked = engine.state.read("linked")
+        first = engine.names.links.first[: linked.shape[0]]
+        return np.flatnonzero((first == repository) & (linked != 0))
+
+    def _untagged_in(self, repository: int) -> list[int]:
+        links = self._linked_in(repository)
+        return self._by_digest(links[self._engine.state.read("tag_count")[links] == 0])
+
+    def _by_digest(self, links: Array) -> list[int]:
+        return sorted((int(link) for link in links), key=self._digest_of)
+
+    def _resolve_deletion(
+        self, references: Sequence[str], *, check_locks: bool = True
+    ) -> tuple[list[int], list[int]]:
+        """Return (links, tags) that deleting the references removes, each once, in the order given."""
+        engine = self._engine
+        links: dict[int, None] = {}
+        tags: dict[int, None] = {}
+        for reference in references:
+            ref = parse_reference(reference)
+            if ref.untagged:
+                links.update(dict.fromkeys(self._untagged_in(self._repository_row(ref.repository))))
+                continue
+            _, link = self._find(reference)
+            repository = int(engine.names.links.first[link])
+            if ref.tag is not None and self.profile.delete_by_tag == "tag":
+                row = engine.names.find_tag(repository, ref.tag)
+                if check_locks:
+                    self._refuse_locked(reference, layout.LOCK_DELETE, repository=repository, tag=row)
+                tags[row] = None
+                continue
+            if check_locks:
+                self._refuse_locked(reference, layout.LOCK_DELETE, repository=repository, link=link)
+            links[link] = None
+        return list(links), list(tags)
+
+    def _delete(self, links: Sequence[int], tags: Sequence[int]) -> DeleteResult:
+        engine = self._engine
+        if not links and not tags:
+            return DeleteResult((), (), (), 0, 0)
+        bound = engine.state.read("tag_link")[np.array(tags, np.int64)]
+        all_links = np.concatenate((bound, np.array(links, np.int32))).astype(np.int32)
+        codes = np.concatenate((np.full(len(tags), layout.OP_UNTAG), np.full(len(links), layout.OP_DELETE)))
+        outcome = self._apply(
+            codes,
+            link=all_links,
+            tag=np.concatenate((np.array(tags, np.int32), np.full(len(links), NULL, np.int32))),
+            repository=engine.names.links.first[all_links],
+        )
+        return self._deleted(outcome, links)
+
+    def _deleted(self, outcome: Outcome, links: Sequence[int]) -> DeleteResult:
+        """Summarise the events of a deletion."""
+        engine = self._engine
+        log, first = engine.log, outcome.first_event
+        kind = log.column("kind", first)
+        repository, manifest, tag = (log.column(name, first) for name in ("repository", "manifest", "tag"))
+        names, own = engine.names, engine.content.graph().own
+
+        def label(row: int) -> str:
+            return f"{names.repositories.values[repository[row]]}@{engine.content.digest(int(own[manifest[row]]))}"
+
+        gone = np.flatnonzero((kind == EventKind.DELETE) | (kind == EventKind.COLLECT))
+        untagged = np.flatnonzero(kind == EventKind.UNTAG)
+        return DeleteResult(
+            tuple(label(row) for row in gone.tolist()),
+            tuple(f"{names.repositories.values[repository[row]]}:{names.tag_label(tag[row])}" for row in untagged.tolist()),
+            tuple(label(row) for row in np.flatnonzero(kind == EventKind.REFUSE).tolist()),
+            -exact_sum(log.column("charged_bytes", first)),
+            -exact_sum(log.column("stored_bytes", first)),
+        )
+
+    def _refuse_locked(
+        self, reference: str, bit: int, *, repository: int, link: int = NULL, tag: int = NULL
+    ) -> None:
+        """Raise Locked if a lock forbids it."""
+        state, names = self._engine.state, self._engine.names
+        locks = int(state.read("repository_lock")[repository])
+        tags = [] if tag == NULL else [tag]
+        if link != NULL:
+            locks |= int(state.read("link_lock")[link])
+            tags.extend(selection.tags_of(names, state, link))
+        for row in tags:
+            locks |= int(state.read("tag_lock")[row])
+        if locks & bit:
+            raise Locked(reference, "write" if bit == layout.LOCK_WRITE else "delete")
+
+    def _tag_hazards(self, tags: Sequence[int]) -> list[Hazard]:
+        """Return the hazards of removing tags only."""
+        engine = self._engine
+        hazards = []
+        for tag in tags:
+            link = int(engine.state.read("tag_link")[tag])
+            locks = int(engine.state.read("tag_lock")[tag])
+            locks |= int(engine.state.read("repository_lock")[engine.names.links.first[link]])
+            if locks & layout.LOCK_DELETE:
+                message = "the tag is locked against deletion"
+                hazards.append(Hazard("locked", "blocking", self._link_label(link), (engine.names.tag_label(tag),), message))
+        return hazards
+
+    def _verdict(self, outcome: Outcome, scope: int, used: int) -> Verdict:
+        """Return the quota's word on a push that has been applied."""
+        engine = self._engine
+        limit = engine.ledger.limits()[scope]
+        name = scope_names(engine.names, self.profile.scope)[scope]
+        if outcome.refused:
+            reasons = engine.log.column("reason", outcome.first_event)
+            reason = Reason(int(reasons[reasons != Reason.NONE][0]))
+            needed = outcome.needed_bytes if reason is Reason.QUOTA else 0
+            return Verdict(Decision.REJECT, name, used, needed, limit, _REASONS[reason])
+        charged = engine.log.column("charged_bytes", outcome.first_event)
+        needed = exact_sum(charged[charged > 0])
+        included = self.profile.included
+        if included is not None and used + needed > included:
+            return Verdict(Decision.WARN, name, used, needed, included)
+        return Verdict(Decision.ACCEPT, name, used, needed, limit)
+
+    def _push_result(
+        self, manifest: Image | Index, rows: Sequence[int], outcome: Outcome, scope: int, used: int
+    ) -> PushResult:
+        engine = self._engine
+        graph, log = engine.content.graph(), engine.log
+        verdict = self._verdict(outcome, scope, used)
+        kinds = log.column("kind", outcome.first_event)
+        stored = log.column("stored_bytes", outcome.first_event)
+        pushed = (kinds == EventKind.PUSH) | (kinds == EventKind.TAG)
+        uploaded = exact_sum(stored[pushed])
+        accepted = verdict.decision is not Decision.REJECT
+        named = np.unique(np.concatenate([engine.blobs_of(row) for row in rows]))
+        if not self.profile.counts_foreign:
+            named = named[(graph.flags[named] & layout.FLAG_FOREIGN) == 0]
+        held = exact_sum(graph.size[named]) - uploaded if accepted else 0
+        return PushResult(accepted, manifest.digest, uploaded, held, verdict)
+
+
+def _children_first(registry: Registry, manifest: Image | Index) -> list[int]:
+    """Return the manifest rows of an index's children at hand, innermost first, each once."""
+    if not isinstance(manifest, Index):
+        return []
+    rows: dict[int, None] = {}
+    for child in manifest.manifests:
+        if isinstance(child, Image | Index):
+            rows.update(dict.fromkeys(_children_first(registry, child)))
+            rows[registry.engine.content.find_manifest(child.digest)] = None
+    return list(rows)
+
+
+def _bound_tags(engine: Engine) -> tuple[list[int], list[int]]:
+    """Return (tags, their repositories) that point to something."""
+    tags = np.flatnonzero(engine.state.read("tag_link") != NULL)
+    return tags.tolist(), engine.names.tag_repository[tags].tolist()

@@ -1,0 +1,28 @@
+"""The oracle: a registry made of sets and dicts, written from docs/semantics.md alone.
+
+It shares no code with the engine and imports nothing of it. It keeps no counters: every figure is counted
+from scratch each time it is asked for, in Python integers, so that it is slow and easy to believe. The tests
+hold the engine against it; `test_oracle.py` holds it against numbers worked out by hand.
+"""
+
+from .content import Blob, GcRules, Manifest, Rules, image, index, namespace_of
+from .registry import GcPlan, Locked, NotThere, OracleRegistry
+from .rows import Row, exclusive_bytes, exclusive_rest, rows
+
+__all__ = [
+    "Blob",
+    "GcPlan",
+    "GcRules",
+    "Locked",
+    "Manifest",
+    "NotThere",
+    "OracleRegistry",
+    "Row",
+    "Rules",
+    "exclusive_bytes",
+    "exclusive_rest",
+    "image",
+    "index",
+    "namespace_of",
+    "rows",
+]

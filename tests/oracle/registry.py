@@ -1,0 +1,363 @@
+"""What happens: operations, batches, locks, quota, time, collection, `plan_gc` (sections 3 and 4)."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .content import Blob, GcRules, Manifest, Rules
+from .figures import Figures, Link, LinkTimes, TagKey
+
+
+class NotThere(LookupError):
+    """A reference names nothing."""
+
+
+class Locked(PermissionError):
+    """A lock forbids the operation."""
+
+
+@dataclass(frozen=True)
+class GcPlan:
+    """What a collection at one time would remove and sweep."""
+
+    removed: frozenset[Link]
+    swept: frozenset[str]
+    reclaimable_bytes: int
+
+
+class OracleRegistry(Figures):
+    """A registry made of sets and dicts. A single operation is a batch of one."""
+
+    def __init__(self, rules: Rules, start: int = 0) -> None:
+        super().__init__(rules)
+        self.now = start
+        self.candidates: dict[Link, int] = {}  # link -> when it last became a candidate for collection
+        self.locks: dict[tuple[str, ...], frozenset[str]] = {}  # what is forbidden to whom
+        self.pulled: dict[Link, int] = {}
+        self.charges: list[tuple[int, int]] = []  # (time, charged bytes from then on)
+        self.removals: list[tuple[int, Link]] = []  # what automatic collection removed, and when
+        self.sweeps: list[tuple[int, str]] = []
+
+    # Operations. Each is a batch of one; `batch` takes several.
+
+    def push(self, repository: str, manifest: Manifest, tag: str | None = None) -> bool:
+        """Push a manifest; return whether the limit lets it in."""
+        return self.batch([("push", repository, manifest, tag)])[0]
+
+    def push_all(self, repository: str, manifests: list[Manifest], tag: str | None = None) -> bool:
+        """Push manifests in one batch, the last one with the tag, as an index follows its children."""
+        pieces = [("push", repository, manifest, None) for manifest in manifests[:-1]]
+        try:
+            return all(self.batch([*pieces, ("push", repository, manifests[-1], tag)]))
+        except Locked:
+            return False
+
+    def upload(self, repository: str, blob: Blob) -> bool:
+        """Upload a blob; return whether the limit lets it in."""
+        return self.batch([("upload", repository, blob)])[0]
+
+    def tag(self, repository: str, digest: str, name: str) -> None:
+        """Point a tag to a manifest linked in the repository."""
+        self.batch([("tag", repository, digest, name)])
+
+    def untag(self, repository: str, name: str) -> None:
+        """Let a tag point to nothing."""
+        self.batch([("untag", repository, name, self.target(repository, name))])
+
+    def delete(self, repository: str, digest: str) -> None:
+        """Delete a manifest in a repository with all its tags there."""
+        self._require(repository, digest)
+        self.batch([("delete", repository, digest)])
+
+    def delete_repository(self, repository: str) -> None:
+        """Delete every manifest of a repository, then its explicit blob links."""
+        self.batch([("delete_repository", repository)])
+
+    def batch(self, operations: list[tuple]) -> list[bool]:
+        """Apply operations at one time, adds before drops; return for each whether it was let in."""
+        adding = [operation[0] in {"push", "tag", "upload"} for operation in operations]
+        adds = [place for place, is_add in enumerate(adding) if is_add]
+        drops = [place for place, is_add in enumerate(adding) if not is_add]
+        accepted, backup = [True] * len(operations), self._tables()
+        try:
+            for place in adds + drops:
+                kind, *arguments = operations[place]
+                accepted[place] = self._within_limit(getattr(self, f"_{kind}"), *arguments)
+        except (Locked, NotThere):
+            self.__dict__ = backup
+            raise
+        self._settle(self.now)
+        return accepted
+
+    def advance(self, microseconds: int) -> None:
+        """Let time pass; what comes due on the way happens at its due time."""
+        self._settle(self.now + microseconds)
+
+    def pull(self, repository: str, digest: str) -> None:
+        """Note a pull."""
+        self._require(repository, digest)
+        self.pulled[repository, digest] = self.now
+
+    def lock(self, *thing: str, write: bool = True, delete: bool = True) -> None:
+        """Lock (False: forbid) a (repository), a (repository, digest) or a (repository, "tag", name)."""
+        wanted = {"write": write, "delete": delete}
+        self.locks[thing] = frozenset(name for name, allowed in wanted.items() if not allowed)
+
+    def target(self, repository: str, name: str) -> str:
+        """Return what a tag points to."""
+        if (repository, name, "") not in self.tags:
+            raise NotThere(repository, name)
+        return self.tags[repository, name, ""]
+
+    def branch(self) -> OracleRegistry:
+        """Return a copy; its tables hold immutable things only, so copying the tables is enough."""
+        other = copy.copy(self)
+        other.__dict__ = self._tables()
+        return other
+
+    def _tables(self) -> dict[str, object]:
+        return {name: copy.copy(table) for name, table in self.__dict__.items()}
+
+    # Quota.
+
+    def _within_limit(self, operation: Callable[..., None], *arguments: object) -> bool:
+        """Do an operation; take it back if it is an add of bytes above the limit."""
+        limit = self.rules.limit
+        if limit is None or operation.__name__ not in {"_push", "_upload"}:
+            operation(*arguments)
+            return True
+        name = self.scope_name(self.rules.scope, str(arguments[0]))
+        before, backup = self.charge(name), self._tables()
+        operation(*arguments)
+        after = self.charge(name)
+        if after > before and (after > limit or (after == limit and self.rules.reject_at_limit)):
+            self.__dict__ = backup
+            return False
+        return True
+
+    # What each operation does to the tables.
+
+    def _push(self, repository: str, manifest: Manifest, tag: str | None) -> None:
+        self._forbid("write", [(repository,), (repository, manifest.digest)])
+        if tag is not None:
+            self._forbid("write", [(repository, "tag", tag)])
+        self.manifests.setdefault(manifest.digest, manifest)
+        for digest, blob in manifest.blobs().items():
+            self.blobs.setdefault(digest, blob)
+        if (repository, manifest.digest) not in self.links:
+            self.links[repository, manifest.digest] = LinkTimes(self.now)
+            for digest, blob in manifest.blobs().items():
+                if digest not in self.stored and (not blob.foreign or self.rules.stores_foreign):
+                    self.stored[digest] = self.now
+                self.blob_links.discard((repository, digest))
+        if tag is not None:
+            self._bind(repository, tag, manifest.digest)
+
+    def _upload(self, repository: str, blob: Blob) -> None:
+        self._forbid("write", [(repository,)])
+        self.blobs.setdefault(blob.digest, blob)
+        self.stored[blob.digest] = self.now
+        self.blob_links.add((repository, blob.digest))
+
+    def _tag(self, repository: str, digest: str, name: str) -> None:
+        self._require(repository, digest)
+        self._forbid("write", [(repository,), (repository, "tag", name)])
+        self._bind(repository, name, digest)
+
+    def _untag(self, repository: str, name: str, expected: str) -> None:
+        if self.tags.get((repository, name, "")) != expected:
+            return  # an add of the same batch has moved the tag
+        self._forbid("delete", [(repository,), (repository, "tag", name)])
+        self._unbind((repository, name, ""))
+
+    def _delete(self, repository: str, digest: str) -> None:
+        if (repository, digest) not in self.links:
+            return  # a drop of the same batch has taken it along
+        going = {digest}
+        if self.rules.referrers == "cascade":
+            going = self.reach(going, self.linked_in(repository), children=False, referrers=True)
+        self._remove(repository, going)
+
+    def _delete_unlocked(self, repository: str, digest: str) -> None:
+        with contextlib.suppress(Locked):
+            self._delete(repository, digest)
+
+    def _delete_repository(self, repository: str) -> None:
+        self._remove(repository, self.linked_in(repository))
+        self.blob_links -= {link for link in self.blob_links if link[0] == repository}
+
+    def _remove(self, repository: str, going: set[str]) -> None:
+        """Remove manifests with their tags, or nothing if a lock forbids any of it."""
+        tags = [key for digest in sorted(going) for key in self.tags_of(repository, digest)]
+        things: list[tuple[str, ...]] = [(repository,)]
+        things += [(repository, digest) for digest in sorted(going)]
+        things += [(where, "tag", name) for where, name, _ in tags]
+        self._forbid("delete", things)
+        for key in tags:
+            self._unbind(key)
+        for digest in sorted(going):
+            self._unlink(repository, digest)
+
+    def _bind(self, repository: str, name: str, digest: str) -> None:
+        key = (repository, name, "")
+        if key in self.tags and self.tags[key] != digest:
+            self._unbind(key)
+        self.tags[key] = digest
+
+    def _unbind(self, key: TagKey) -> None:
+        repository, digest = key[0], self.tags.pop(key)
+        self.locks.pop((repository, "tag", key[1]), None)
+        if not self.tags_of(repository, digest):
+            self.links[repository, digest] = LinkTimes(self.links[repository, digest].linked_at, self.now)
+            self.candidates[repository, digest] = self.now
+
+    def _unlink(self, repository: str, digest: str) -> None:
+        """Let a link without tags go, and note whom that makes a candidate and what it releases."""
+        manifest = self.manifests[digest]
+        del self.links[repository, digest]
+        self.candidates.pop((repository, digest), None)
+        self.locks.pop((repository, digest), None)
+        left = self.linked_in(repository)
+        for child in self.children_of(digest, left):
+            if not self.parents_of(child, left):
+                self.candidates[repository, child] = self.now
+        if self.rules.referrers != "ignore":
+            for referrer in self.referrers_of(digest, left):
+                self.candidates[repository, referrer] = self.now
+        for blob in manifest.blobs():
+            if not self.holders(blob):
+                self.released[blob] = self.now
+        if self.rules.stale_blob_links:
+            self.blob_links |= {(repository, b.digest) for b in manifest.content().values() if not b.foreign}
+
+    def _require(self, repository: str, digest: str) -> None:
+        if (repository, digest) not in self.links:
+            raise NotThere(repository, digest)
+
+    def _forbid(self, what: str, things: list[tuple[str, ...]]) -> None:
+        for thing in things:
+            if self._locked(what, thing):
+                raise Locked(what, thing)
+
+    def _locked(self, what: str, thing: tuple[str, ...]) -> bool:
+        """Say whether a lock of exactly this thing forbids ``what``."""
+        locks = self.locks.get(thing, frozenset())
+        return what in locks or (
+            what == "delete" and "write" in locks and self.rules.write_lock_blocks_delete
+        )
+
+    # Automatic collection: due links, then due blobs, at each instant at which anything is due.
+
+    def due_links(self) -> dict[Link, int]:
+        """Return when each candidate is looked at."""
+        wait = self.rules.untagged_after
+        return {} if wait is None else {link: since + wait for link, since in self.candidates.items()}
+
+    def due_sweeps(self) -> dict[str, int]:
+        """Return when each blob that nothing holds is swept."""
+        held = self.blobs_of(self.live()) | self.linked_blobs()
+        return {
+            blob: max(at, self.released.get(blob, at)) + self.rules.sweep_after
+            for blob, at in self.stored.items()
+            if blob not in held
+        }
+
+    def collectable(self, repository: str, digest: str) -> bool:
+        """Say whether a candidate, being due, is collected."""
+        left = self.linked_in(repository)
+        locked = self._locked("delete", (repository,)) or self._locked("delete", (repository, digest))
+        subject_held = self.rules.referrers != "ignore" and self.manifests[digest].subject in left
+        held = self.tags_of(repository, digest) or self.parents_of(digest, left) or subject_held
+        return not held and not locked
+
+    def _settle(self, until: int) -> None:
+        """Note the charge, then let everything due up to a time happen, each at its own time."""
+        self._note_charge()
+        while self.rules.collection == "automatic":
+            due = sorted([*self.due_links().values(), *self.due_sweeps().values()])
+            if not due or due[0] > until:
+                break
+            self.now = max(self.now, due[0])
+            self._collect()
+            self._note_charge()
+        self.now = until
+
+    def _collect(self) -> None:
+        while ready := sorted(link for link, at in self.due_links().items() if at <= self.now):
+            for link in ready:
+                if self.candidates.get(link) is None or self.due_links()[link] > self.now:
+                    continue  # what went before it has taken it along, or has made it wait again
+                del self.candidates[link]
+                if self.collectable(*link):
+                    self.removals.append((self.now, link))
+                    self._unlink(*link)
+        for blob in sorted(blob for blob, at in self.due_sweeps().items() if at <= self.now):
+            self.sweeps.append((self.now, blob))
+            del self.stored[blob]
+
+    def _note_charge(self) -> None:
+        self.charges.append((self.now, self.charged_bytes()))
+
+    def instants(self) -> set[int]:
+        """Return the times after now at which something may change by itself."""
+        shown = {at + self.rules.report_lag for at, _ in self.charges}
+        due = {*self.due_links().values(), *self.due_sweeps().values()}
+        return {
+            at for at in shown | (due if self.rules.collection == "automatic" else set()) if at > self.now
+        }
+
+    def reported_bytes(self) -> int:
+        """Return the charge as it was ``report_lag`` ago."""
+        seen = [charge for at, charge in self.charges if at <= self.now - self.rules.report_lag]
+        return seen[-1] if seen else 0
+
+    def reclaimable_bytes(self) -> int:
+        """Return what the rules' own collector would free now."""
+        return self.plan_gc().reclaimable_bytes
+
+    # Garbage collection (section 4).
+
+    def kept(self, policy: GcRules, at: int) -> set[Link]:
+        """Return the links that a collection keeps."""
+        if policy.roots == "ALL":
+            return set(self.links)
+        found: set[Link] = set()
+        for repository in {where for where, _ in self.links}:
+            linked = self.linked_in(repository)
+            roots = {digest for digest in linked if self.tags_of(repository, digest)}
+            for digest in linked - roots:
+                times = self.links[repository, digest]
+                since = times.linked_at if times.untagged_at is None else times.untagged_at
+                if at - since < policy.grace:
+                    roots.add(digest)
+            recursive, follow = policy.index_children == "recursive", policy.referrers == "follow"
+            reached = self.reach(roots, linked, children=recursive, referrers=follow)
+            found |= {(repository, digest) for digest in reached}
+        return found
+
+    def plan_gc(self, policy: GcRules | None = None) -> GcPlan:
+        """Return what a collection now would do."""
+        policy = policy or self.rules.gc
+        kept = self.kept(policy, self.now)
+        marked = self.blobs_of({digest for _, digest in kept})
+        for _, digest in kept:
+            marked |= set(self.manifests[digest].children or ())
+        if policy.honour_blob_links:
+            marked |= self.linked_blobs()
+        swept = {
+            blob
+            for blob, at in self.stored.items()
+            if blob not in marked and self.now - max(at, self.released.get(blob, at)) >= policy.grace
+        }
+        return GcPlan(frozenset(set(self.links) - kept), frozenset(swept), self.size_of(swept))
+
+    def apply(self, plan: GcPlan) -> None:
+        """Do what a plan says."""
+        for repository, digest in sorted(plan.removed):
+            self._unlink(repository, digest)
+        for blob in plan.swept:
+            del self.stored[blob]
+        self._settle(self.now)

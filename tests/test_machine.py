@@ -1,0 +1,162 @@
+"""Random programs over all operations: after each step the engine says what the oracle counts anew."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from hypothesis import note
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+import quotasim as qs
+
+from .pair import Pair, pick
+from .strategies import (
+    CONFIGS,
+    FAR,
+    LAYERS,
+    MINUTE,
+    PROFILES,
+    REPOSITORIES,
+    SECOND,
+    TAGS,
+    WORLD,
+    Thing,
+    checked,
+    make_image,
+    make_index,
+)
+
+EXAMPLES = dict.fromkeys(PROFILES, 40) | {"acr-basic": 5, "acr-standard": 5}
+
+which = st.integers(0, 999)
+several = st.lists(which, min_size=1, max_size=3)
+repositories = st.sampled_from(REPOSITORIES)
+tags = st.sampled_from(TAGS)
+maybe_tags = st.none() | tags
+layers = st.lists(st.integers(0, len(LAYERS) - 1), max_size=4)
+configs = st.none() | st.integers(0, len(CONFIGS) - 1)
+maybe_which = st.none() | which
+uploads = st.integers(0, FAR - 1)  # a foreign layer is never uploaded
+delays = st.sampled_from([0, 1, 30 * SECOND, MINUTE, 3 * MINUTE, 5 * MINUTE, 7 * MINUTE, 20 * MINUTE])
+policies = st.builds(
+    qs.GcPolicy,
+    roots=st.sampled_from(["ALL", "TAGS"]),
+    index_children=st.sampled_from(["recursive", "direct"]),
+    referrers=st.sampled_from(["follow", "ignore"]),
+    grace=st.sampled_from([0, 1, 3 * MINUTE, 5 * MINUTE]),
+    honour_blob_links=st.booleans(),
+)
+
+
+class RegistryMachine(RuleBasedStateMachine):
+    """The engine against a registry made of plain sets and dicts.
+
+    Compared after every step: each figure of ``usage``, the charge of each scope, bytes on every basis in
+    every scope, all rows of ``df``; the engine also checks its own structure and recounts its own figures.
+    Compared by rules of their own: what a preview promises, exclusive bytes, plans of collections, the log.
+    """
+
+    def __init__(self, profile: qs.RegistryProfile) -> None:
+        super().__init__()
+        self.pair = Pair(profile)
+        self.things: list[Thing] = list(WORLD)
+        self.parents: list[tuple[Pair, dict[str, object]]] = []
+
+    @rule(repository=repositories, which=which, tag=maybe_tags)
+    def push_known(self, repository, which, tag):
+        self.pair.push(repository, pick(self.things, which), tag)
+
+    @rule(repository=repositories, layers=layers, config=configs, subject=maybe_which, tag=maybe_tags)
+    def push_image(self, repository, layers, config, subject, tag):
+        refers = None if subject is None else pick(self.things, subject)
+        self.things.append(make_image(layers, config, refers))
+        self.pair.push(repository, self.things[-1], tag)
+
+    @rule(repository=repositories, children=several, subject=maybe_which, tag=maybe_tags)
+    def push_index(self, repository, children, subject, tag):
+        refers = None if subject is None else pick(self.things, subject)
+        chosen = dict.fromkeys(pick(self.things, child) for child in children)
+        self.things.append(make_index(chosen, refers))
+        self.pair.push(repository, self.things[-1], tag)
+
+    @rule(repository=repositories, layer=uploads)
+    def upload(self, repository, layer):
+        self.pair.upload(repository, layer)
+
+    @rule(which=which, name=tags)
+    def tag(self, which, name):
+        self.pair.tag(which, name)
+
+    @rule(which=which)
+    def untag(self, which):
+        self.pair.untag(which)
+
+    @rule(which=several)
+    def delete(self, which):
+        references = self.pair.references(which)
+        note(f"delete {references}")
+        if references:
+            self.pair.delete(references)
+
+    @rule(repository=repositories)
+    def delete_untagged(self, repository):
+        self.pair.delete_untagged(repository)
+
+    @rule(repository=repositories)
+    def delete_repository(self, repository):
+        self.pair.delete_repository(repository)
+
+    @rule(which=which, write=st.booleans(), delete=st.booleans())
+    def lock(self, which, write, delete):
+        self.pair.lock(which, write=write, delete=delete)
+
+    @rule(which=which)
+    def pull(self, which):
+        self.pair.pull(which)
+
+    @rule(delay=delays)
+    def advance(self, delay):
+        self.pair.advance(delay)
+
+    @rule(policy=st.none() | policies)
+    def collect(self, policy):
+        self.pair.collect(policy)
+
+    @rule(which=several)
+    def preview(self, which):
+        references = self.pair.references(which)
+        note(f"preview {references}")
+        if references:
+            self.pair.preview(references)
+
+    @rule(which=several)
+    def exclusive(self, which):
+        references = self.pair.references(which)
+        if references:
+            self.pair.exclusive(references)
+
+    @rule()
+    def log(self):
+        self.pair.compare_log()
+
+    @rule()
+    def branch(self):
+        """Go on with a branch; the parent must still be what it was when the program ends."""
+        self.parents.append((self.pair, self.pair.engine.recompute()))
+        self.pair = self.pair.branch()
+
+    @invariant()
+    def engine_and_oracle_agree(self):
+        self.pair.compare()
+
+    def teardown(self):
+        for parent, figures in self.parents:
+            assert parent.engine.recompute() == figures
+            parent.compare()
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_the_engine_agrees_with_the_oracle(name):
+    run_state_machine_as_test(partial(RegistryMachine, PROFILES[name]), settings=checked(EXAMPLES[name]))
