@@ -143,7 +143,7 @@ class Engine:
             return own
         return np.concatenate((own, self.content.targets(manifest)))
 
-    def rules(self, until: int) -> Rules:
+    def rules(self, until: int, *, importing: bool = False) -> Rules:
         """Return the profile as numbers for the kernels."""
         profile = self.profile
         return Rules(
@@ -153,8 +153,8 @@ class Engine:
             role_mask=profile.role_mask,
             counts_foreign=int(profile.counts_foreign),
             reject_at_limit=int(profile.reject_at_limit),
-            limited=int(self.ledger.is_limited),
-            automatic=int(profile.collection == "automatic"),
+            limited=int(self.ledger.is_limited and not importing),
+            automatic=int(profile.collection == "automatic" and not importing),
             untagged_after=NULL if profile.untagged_after is None else profile.untagged_after,
             sweep_after=profile.sweep_after,
             referrers=_REFERRERS[profile.referrers],
@@ -162,13 +162,16 @@ class Engine:
             until=until,
         )
 
-    def apply(self, ops: Operations = NO_OPERATIONS, until: int | None = None) -> Outcome:
+    def apply(
+        self, ops: Operations = NO_OPERATIONS, until: int | None = None, *, importing: bool = False
+    ) -> Outcome:
         """Apply operations and let time pass to ``until``; the only way in which state changes.
 
         Parameters
         ----------
         ops : made by :func:`operations`; batches are numbered from 0 within the call.
         until : microseconds; by default the last operation's time. What falls due by then happens.
+        importing : what is loaded was accepted and kept elsewhere: nothing is refused at a limit, nothing falls due.
 
         Raises
         ------
@@ -204,7 +207,7 @@ class Engine:
         cursor[layout.CURSOR_NEEDED] = 0
         first_event = len(log)
         log.reserve(count + 2)
-        graph, names, rules = self.content.graph(), self.names.arrays(), self.rules(end)
+        graph, names, rules = self.content.graph(), self.names.arrays(), self.rules(end, importing=importing)
         while True:
             short = replay.apply_operations(
                 graph, names, state.holdings(), rules, self.ledger.arrays(), state.queues(), cursor, ops, log.rows
@@ -220,6 +223,45 @@ class Engine:
         return Outcome(
             first_event, len(log), int(cursor[layout.CURSOR_REFUSED]), int(cursor[layout.CURSOR_NEEDED])
         )
+
+    def linked_in(self, repository: int) -> Array:
+        """Return the links of a repository, in digest order."""
+        self.sync()
+        linked = self.state.read("linked")
+        links = np.flatnonzero((self.names.links.first == repository) & (linked != 0))
+        return links[np.argsort(self.content.digests(self._own_of(links)), kind="stable")]
+
+    def _own_of(self, links: Array) -> Array:
+        return self.content.graph().own[self.names.links.second[links]]
+
+    def delete_repository(self, repository: int, at: int) -> Outcome:
+        """Delete everything linked in a repository, in digest order, then its uploaded blobs; one batch each."""
+        links = self.linked_in(repository)
+        before = len(self.log)
+        outcome = self.apply(
+            operations(
+                np.full(links.size, layout.OP_DELETE, np.uint8),
+                np.full(links.size, at, np.int64),
+                link=links,
+                repository=np.full(links.size, repository),
+            ),
+            until=at,
+        )
+        # Asked for only now: the deletion may have left links to blobs.
+        repositories, blobs = self.state.explicit_blob_links()
+        mine = blobs[repositories == repository]
+        if mine.size:
+            last = self.apply(
+                operations(
+                    np.full(mine.size, layout.OP_UNLINK_BLOB, np.uint8),
+                    np.full(mine.size, at, np.int64),
+                    blob=mine,
+                    repository=np.full(mine.size, repository),
+                ),
+                until=at,
+            )
+            return Outcome(before, last.next_event, outcome.refused, outcome.needed_bytes)
+        return Outcome(before, outcome.next_event, outcome.refused, outcome.needed_bytes)
 
     def _make_room(self, short: int, rows: int, remaining: int) -> None:
         """Give the kernel what it lacks for its next step, and for the steps likely to follow."""

@@ -42,10 +42,15 @@ from quotasim.units import parse_duration, parse_size, parse_time
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     import pandas as pd
 
+    from quotasim.importers.trace_table import TraceTable
+
 Array = npt.NDArray[Any]
+
+TRACE_NAME = "trace.parquet"
 
 _REASONS = {Reason.NONE: "", Reason.QUOTA: "quota", Reason.LOCKED: "locked", Reason.NOT_LINKED: "not linked"}
 
@@ -259,25 +264,9 @@ class Registry:
         """
         engine = self._engine
         row = self._repository_row(repository)
-        links = self._by_digest(self._linked_in(row))
-        for link in links:
+        for link in engine.linked_in(row).tolist():
             self._refuse_locked(repository, layout.LOCK_DELETE, repository=row, link=link)
-        result = self._delete(links, [])
-        repositories, blobs = engine.state.explicit_blob_links()
-        mine = blobs[repositories == row]
-        if mine.size:
-            outcome = self._apply(
-                np.full(mine.size, layout.OP_UNLINK_BLOB), blob=mine, repository=np.full(mine.size, row)
-            )
-            more = self._deleted(outcome, [])
-            result = DeleteResult(
-                result.deleted,
-                result.untagged,
-                result.refused,
-                result.freed_charged_bytes + more.freed_charged_bytes,
-                result.freed_stored_bytes + more.freed_stored_bytes,
-            )
-        return result
+        return self._deleted(engine.delete_repository(row, self.now))
 
     def lock(self, target: str, *, write: bool = True, delete: bool = True) -> None:
         """Set what may be done with a tag, a manifest or a repository.
@@ -454,8 +443,6 @@ class Registry:
         """
         engine = self._engine
         links, tags = self._resolve_deletion(delete, check_locks=False)
-        targets = engine.state.read("tag_link")
-        del targets
         cascades = self.profile.referrers == "cascade"
         hazards = selection.find_hazards(
             engine.content, engine.names, engine.state, links, cascades=cascades, deployed=deployed
@@ -615,19 +602,10 @@ class Registry:
         ]
         return nearest_names(str(ref), candidates)
 
-    def _linked_in(self, repository: int) -> Array:
-        """Return the links of a repository."""
-        engine = self._engine
-        linked = engine.state.read("linked")
-        first = engine.names.links.first[: linked.shape[0]]
-        return np.flatnonzero((first == repository) & (linked != 0))
-
     def _untagged_in(self, repository: int) -> list[int]:
-        links = self._linked_in(repository)
-        return self._by_digest(links[self._engine.state.read("tag_count")[links] == 0])
-
-    def _by_digest(self, links: Array) -> list[int]:
-        return sorted((int(link) for link in links), key=self._digest_of)
+        """Return the untagged links of a repository, in digest order."""
+        links = self._engine.linked_in(repository)
+        return [int(link) for link in links[self._engine.state.read("tag_count")[links] == 0]]
 
     def _resolve_deletion(
         self, references: Sequence[str], *, check_locks: bool = True
@@ -667,9 +645,9 @@ class Registry:
             tag=np.concatenate((np.array(tags, np.int32), np.full(len(links), NULL, np.int32))),
             repository=engine.names.links.first[all_links],
         )
-        return self._deleted(outcome, links)
+        return self._deleted(outcome)
 
-    def _deleted(self, outcome: Outcome, links: Sequence[int]) -> DeleteResult:
+    def _deleted(self, outcome: Outcome) -> DeleteResult:
         """Summarise the events of a deletion."""
         engine = self._engine
         log, first = engine.log, outcome.first_event
@@ -769,3 +747,48 @@ def _bound_tags(engine: Engine) -> tuple[list[int], list[int]]:
     """Return (tags, their repositories) that point to something."""
     tags = np.flatnonzero(engine.state.read("tag_link") != NULL)
     return tags.tolist(), engine.names.tag_repository[tags].tolist()
+
+
+def load(path: str | os.PathLike[str]) -> Registry:
+    """Return the registry that :meth:`Registry.save` wrote.
+
+    Raises
+    ------
+    SnapshotError : the directory is no snapshot, or was damaged.
+    """
+    from quotasim import snapshot
+
+    return Registry.from_engine(snapshot.load_engine(path))
+
+
+def replay(trace: str | os.PathLike[str] | TraceTable, *, profile: str | RegistryProfile = "refcount") -> Registry:
+    """Return a registry that a trace was applied to, from its first event to its last.
+
+    Parameters
+    ----------
+    trace : a ``.jsonl.zst`` or Parquet trace, a snapshot directory that an import with ``tag_events`` wrote, or a read trace.
+    profile : a profile's name, or a :class:`RegistryProfile`.
+
+    Raises
+    ------
+    InputRejected : the trace has faults; carries all of them.
+
+    Notes
+    -----
+    A refused push is an event in ``events()``, not an exception. O(references + operations).
+    """
+    from quotasim.importers.load_trace import replay_trace
+    from quotasim.importers.trace_table import TraceTable
+    from quotasim.importers.traces import read_trace
+
+    chosen = by_name(profile) if isinstance(profile, str) else profile
+    table = trace if isinstance(trace, TraceTable) else read_trace(trace_path(trace))
+    return Registry.from_engine(replay_trace(table, chosen))
+
+
+def trace_path(path: str | os.PathLike[str]) -> Path:
+    """Return the trace file that ``path`` means: itself, or the one that an import left in a snapshot directory."""
+    from pathlib import Path
+
+    given = Path(path)
+    return given / TRACE_NAME if given.is_dir() else given

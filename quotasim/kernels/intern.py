@@ -68,7 +68,7 @@ def _hash(words, i, multipliers):
     for k in range(4, words.shape[1]):
         h += words[i, k] * multipliers[k]
     # The upper bits of the sum depend on all bits of the words, the lower ones do not.
-    return h & _LOW
+    return ((h ^ (h >> _HALF)) * _FINISH) >> _HALF
 
 
 @kernel

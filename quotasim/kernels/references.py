@@ -108,7 +108,7 @@ def exceeds(rules, ledger, scope, need):
 
 # --- tags and links -----------------------------------------------------------------------------------------
 @part
-def _candidate(held, rules, queues, cursor, link, event, time):
+def candidate(held, rules, queues, cursor, link, event, time):
     """Note that ``link`` may be collected from now on; waits in the queue where the profile collects by itself."""
     held.untagged_event[link] = event
     if rules.automatic and rules.untagged_after != NULL:
@@ -160,7 +160,7 @@ def _rebind(graph, names, held, rules, ledger, queues, cursor, tag, link, event,
         held.tag_event[tag] = event
         held.tag_count[link] += 1
     if old != NULL and held.tag_count[old] == 0:
-        _candidate(held, rules, queues, cursor, old, event, time)
+        candidate(held, rules, queues, cursor, old, event, time)
     return charged
 
 
@@ -239,7 +239,7 @@ def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, ev
                 if below != NULL:
                     held.parent_count[below] -= 1
                     if held.parent_count[below] == 0 and held.linked[below]:
-                        _candidate(held, rules, queues, cursor, below, event, time)
+                        candidate(held, rules, queues, cursor, below, event, time)
     k = first_at_least(graph.referrer_subject, own)
     while k < graph.referrer_subject.shape[0] and graph.referrer_subject[k] == own:
         below = find_link(names, repository, np.int64(graph.referrer[k]))
@@ -251,7 +251,7 @@ def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, ev
                 queues.cascade[top, 2] = time
                 cursor[CURSOR_CASCADE] = top + 1
             elif rules.referrers == REFERRERS_FOLLOW:
-                _candidate(held, rules, queues, cursor, below, event, time)
+                candidate(held, rules, queues, cursor, below, event, time)
         k += 1
     held.link_count[manifest] -= 1
     if held.link_count[manifest] == 0:

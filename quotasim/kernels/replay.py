@@ -64,6 +64,7 @@ from quotasim.kernels.layout import (
 )
 from quotasim.kernels.references import (
     begin_event,
+    candidate,
     is_collectable,
     may_delete,
     post_event,
@@ -204,15 +205,15 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
                 np.int64(ops.blob[i]),
             )
             repository, time = np.int64(ops.repository[i]), ops.time[i]
-            if code == OP_UNTAG and (
-                held.tag_link[tag] == NULL or (link != NULL and held.tag_link[tag] != link)
-            ):
-                code = np.int64(
-                    NULL
-                )  # nothing left to do: an add of the same batch has moved the tag already
-            elif code == OP_UNTAG:
-                link = np.int64(held.tag_link[tag])
-            elif (code == OP_DELETE or code == OP_COLLECT) and not held.linked[link]:
+            if tag != NULL and (code == OP_UNTAG or code == OP_DELETE):
+                bound = np.int64(held.tag_link[tag])
+                # Nothing is left to do where an add of the same batch has moved the tag, or it was not bound.
+                if bound == NULL or (link != NULL and bound != link):
+                    code = np.int64(NULL)
+                link = bound
+                if code == OP_DELETE:
+                    tag = np.int64(NULL)
+            elif code >= OP_UNTAG and link != NULL and not held.linked[link]:
                 code = np.int64(NULL)
             elif code == OP_SWEEP and not held.stored[blob]:
                 code = np.int64(NULL)
@@ -291,8 +292,12 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
             elif kind == OP_GC:
                 cursor[CURSOR_CAUSE] = event
             elif kind == OP_UNTAG:
-                locks = held.tag_lock[tag] | held.repository_lock[repository]
-                if removed == NULL and locks & LOCK_DELETE:
+                locks = held.repository_lock[repository]
+                if tag != NULL:
+                    locks |= held.tag_lock[tag]
+                if tag == NULL:
+                    candidate(held, rules, queues, cursor, link, event, time)
+                elif removed == NULL and locks & LOCK_DELETE:
                     reason = np.int64(REASON_LOCKED)
                 else:
                     untag(graph, names, held, rules, ledger, queues, cursor, tag, time, log, row, event)

@@ -41,6 +41,7 @@ LINK_COLUMNS = (
     "link_event",
     "untagged_event",
     "link_lock",
+    "link_estimated",
 )
 _DTYPES: dict[str, tuple[Any, int]] = {
     "tag_link": (np.int32, NULL),
@@ -55,6 +56,7 @@ _DTYPES: dict[str, tuple[Any, int]] = {
     "link_event": (np.int32, NULL),
     "untagged_event": (np.int32, NULL),
     "link_lock": (np.uint8, 0),
+    "link_estimated": (np.uint8, 0),
     "pulled_at": (np.int64, NULL),
     "link_count": (np.int32, 0),
     "holders": (np.int32, 0),

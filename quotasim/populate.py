@@ -1,0 +1,176 @@
+"""Building an engine that holds a given end state: for importers, and to look at one registry under another kind's rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quotasim.engine import Engine, operations
+from quotasim.kernels import NULL, layout
+from quotasim.profiles.base import RegistryProfile
+
+Array = npt.NDArray[Any]
+
+
+def _no_rows() -> Array:
+    return np.empty(0, np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a registry holds, with the times at which it came to hold it.
+
+    Attributes
+    ----------
+    link, linked_at : int32[n], int64[n]; an index after its children.
+    untagged_at : int64[n], when its last tag went; NULL where that never happened or it is tagged.
+    pulled_at : int64[n], NULL where unknown.
+    tag, tag_target, tagged_at : int32[t] tag rows, int32[t] link rows, int64[t].
+    upload_repository, upload_blob, uploaded_at : int32[u], int32[u], int64[u]: blobs linked without a manifest.
+    loose_blob, released_at : int32[k], int64[k], blobs on disk that nothing links.
+    estimated : bool[n], the link's time is not known and stands for the time of import.
+    """
+
+    link: Array
+    linked_at: Array
+    untagged_at: Array
+    pulled_at: Array
+    tag: Array
+    tag_target: Array
+    tagged_at: Array
+    upload_repository: Array = field(default_factory=_no_rows)
+    upload_blob: Array = field(default_factory=_no_rows)
+    uploaded_at: Array = field(default_factory=_no_rows)
+    loose_blob: Array = field(default_factory=_no_rows)
+    released_at: Array = field(default_factory=_no_rows)
+    estimated: Array | None = None
+
+
+def populate(engine: Engine, holding: Holding, until: int) -> None:
+    """Apply the events that lead to ``holding``, in time order, refusing nothing and collecting nothing.
+
+    The display has caught up afterwards. Operations at one time happen in the order uploads, pushes, tags, pulls, and drops last.
+    O(references + operations log operations).
+    """
+    links = engine.names.links
+    untagged = np.flatnonzero(holding.untagged_at != NULL)
+    pulled = np.flatnonzero(holding.pulled_at != NULL)
+    loose = holding.loose_blob.size
+    # A loose blob needs some repository to be uploaded to; any will do, since its link goes again.
+    somewhere = engine.names.add_repository("library") if loose and not len(engine.names.repositories) else 0
+    parts: list[tuple[int, Array, Array, Array, Array, Array]] = [
+        # code, time, link, tag, blob, repository
+        _part(layout.OP_UPLOAD, holding.uploaded_at, blob=holding.upload_blob, repository=holding.upload_repository),
+        _part(
+            layout.OP_UPLOAD, holding.released_at, blob=holding.loose_blob, repository=np.full(loose, somewhere, np.int32)
+        ),
+        _part(layout.OP_PUSH, holding.linked_at, link=holding.link, repository=links.first[holding.link]),
+        _part(
+            layout.OP_TAG,
+            holding.tagged_at,
+            link=holding.tag_target,
+            tag=holding.tag,
+            repository=links.first[holding.tag_target],
+        ),
+        _part(
+            layout.OP_PULL,
+            holding.pulled_at[pulled],
+            link=holding.link[pulled],
+            repository=links.first[holding.link[pulled]],
+        ),
+        _part(
+            layout.OP_UNTAG,
+            holding.untagged_at[untagged],
+            link=holding.link[untagged],
+            repository=links.first[holding.link[untagged]],
+        ),
+        _part(
+            layout.OP_UNLINK_BLOB,
+            holding.released_at,
+            blob=holding.loose_blob,
+            repository=np.full(loose, somewhere, np.int32),
+        ),
+    ]
+    code = np.concatenate([np.full(part[1].size, part[0], np.uint8) for part in parts])
+    time, link, tag, blob, repository = (np.concatenate([part[k] for part in parts]) for k in range(1, 6))
+    order = np.argsort(time, kind="stable")
+    time = time[order]
+    batch = np.cumsum(np.diff(time, prepend=time[:1]) != 0)
+    ops = operations(
+        code[order],
+        time,
+        batch=batch,
+        link=link[order],
+        tag=tag[order],
+        blob=blob[order],
+        repository=repository[order],
+    )
+    engine.apply(ops, until=until, importing=True)
+    engine.settled_events = len(engine.log)
+    if holding.estimated is not None and holding.estimated.any():
+        engine.state.write("link_estimated")[holding.link[holding.estimated]] = 1
+
+
+def _part(
+    code: int, time: Array, *, link: Array | None = None, tag: Array | None = None, blob: Array | None = None,
+    repository: Array,
+) -> tuple[int, Array, Array, Array, Array, Array]:
+    """Return one kind of operation as columns."""
+    nothing = np.full(time.size, NULL, np.int32)
+    return (
+        code,
+        time.astype(np.int64),
+        nothing if link is None else link,
+        nothing if tag is None else tag,
+        nothing if blob is None else blob,
+        repository,
+    )
+
+
+def holding_of(engine: Engine) -> Holding:
+    """Return what an engine holds now, with the times from its log. O(links + tags + blobs)."""
+    engine.sync()
+    state, log = engine.state, engine.log
+    link = np.flatnonzero(state.read("linked")).astype(np.int32)
+    # Indexes last: their parents' counts need the children's links to exist, and rows were made in that order or not.
+    is_index = engine.content.graph().kind[engine.names.links.second[link]] == layout.KIND_INDEX
+    link = np.concatenate((link[~is_index], link[is_index]))
+    untagged_at = log.times_of(state.read("untagged_event")[link], absent=NULL)
+    untagged_at[state.read("tag_count")[link] > 0] = NULL
+    pulled = state.read("pulled_at")
+    tag = np.flatnonzero(state.read("tag_link") != NULL).astype(np.int32)
+    repositories, blobs = state.explicit_blob_links()
+    held = state.read("holders") > 0
+    held[blobs] = True
+    loose = np.flatnonzero((state.read("stored") != 0) & ~held).astype(np.int32)
+    return Holding(
+        link=link,
+        linked_at=log.times_of(state.read("link_event")[link], absent=engine.state.now),
+        untagged_at=untagged_at,
+        pulled_at=pulled[link] if pulled.size else np.full(link.size, NULL, np.int64),
+        tag=tag,
+        tag_target=state.read("tag_link")[tag],
+        tagged_at=log.times_of(state.read("tag_event")[tag], absent=engine.state.now),
+        upload_repository=repositories,
+        upload_blob=blobs,
+        uploaded_at=log.times_of(state.read("stored_event")[blobs], absent=engine.state.now),
+        loose_blob=loose,
+        released_at=log.times_of(state.read("released_event")[loose], absent=engine.state.now),
+        estimated=state.read("link_estimated")[link] != 0,
+    )
+
+
+def under(engine: Engine, profile: RegistryProfile) -> Engine:
+    """Return an engine that holds the same now, under another profile's rules. O(references)."""
+    holding = holding_of(engine)
+    times = [holding.linked_at, holding.tagged_at, holding.uploaded_at, holding.released_at]
+    start = min((int(part.min()) for part in times if part.size), default=engine.state.now)
+    other = Engine(profile, min(start, engine.state.now), engine.content, engine.names)
+    other.sync()
+    populate(other, holding, engine.state.now)
+    for name in ("tag_lock", "link_lock", "repository_lock"):
+        other.state.replace(name, engine.state.read(name).copy())
+    return other

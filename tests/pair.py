@@ -1,0 +1,317 @@
+"""The engine and the oracle side by side: the same operations on both, and the comparison of all they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import TypeVar
+
+import pytest
+
+import quotasim as qs
+from quotasim.errors import Locked, UnknownReference, UnknownRepository
+
+from . import oracle
+from .strategies import LAYERS, MINUTE, START, Thing, gc_rules_of, oracle_blob, rules_of
+
+BASES = ("TAGGED", "REFERENCED", "LINKED")
+GROUPS = ("image", "repository", "namespace", "registry")
+LONG = 10_000 * MINUTE  # every delay of every profile is over
+FIGURES = (
+    "logical_bytes",
+    "listed_bytes",
+    "unique_bytes",
+    "foreign_bytes",
+    "charged_bytes",
+    "reported_bytes",
+    "stored_bytes",
+    "reclaimable_bytes",
+    "unknown_size_count",
+)
+T = TypeVar("T")
+
+
+def nonzero(figures: Mapping[str, int]) -> dict[str, int]:
+    """Leave out the scopes in which there is nothing."""
+    return {name: number for name, number in figures.items() if number}
+
+
+def pick(things: Iterable[T], which: int) -> T:
+    """Return one of some things."""
+    listed = list(things)
+    return listed[which % len(listed)]
+
+
+class Pair:
+    """The engine and the oracle, given the same operations, and compared.
+
+    Arguments called ``which`` choose among what is there now, so that any numbers make a valid program.
+    Where the oracle refuses a call the engine must too, and nothing may change.
+    """
+
+    def __init__(self, profile: qs.RegistryProfile) -> None:
+        self.engine = qs.Registry(profile, start=START)
+        self.oracle = oracle.OracleRegistry(rules_of(profile), start=self.engine.now)
+
+    def branch(self) -> Pair:
+        """Return a pair of branches."""
+        other = object.__new__(Pair)
+        other.engine, other.oracle = self.engine.branch("branch"), self.oracle.branch()
+        return other
+
+    # What is there
+
+    def tags(self) -> list[str]:
+        """Return every tag, as references."""
+        return sorted(f"{repository}:{name}" for repository, name, _ in self.oracle.tags)
+
+    def links(self) -> list[str]:
+        """Return every linked manifest, as references."""
+        return sorted(f"{repository}@{digest}" for repository, digest in self.oracle.links)
+
+    def references(self, which: Iterable[int]) -> list[str]:
+        """Return some references, tags and digests mixed."""
+        there = self.tags() + self.links()
+        return list(dict.fromkeys(pick(there, one) for one in which)) if there else []
+
+    def key(self, reference: str) -> tuple[str, str, str]:
+        """Return a reference as the oracle writes it: (repository, "tag" or "digest", name)."""
+        repository, at, digest = reference.partition("@")
+        if at:
+            return repository, "digest", digest
+        repository, _, name = reference.partition(":")
+        return repository, "tag", name
+
+    def resolve(self, reference: str) -> tuple[str, str]:
+        """Return the (repository, digest) that a reference names."""
+        repository, kind, name = self.key(reference)
+        return repository, self.oracle.target(repository, name) if kind == "tag" else name
+
+    # Operations
+
+    def both(self, of_engine: Callable[[], object], of_oracle: Callable[[], object]) -> None:
+        """Do one thing on both; where the oracle refuses the call, so must the engine."""
+        try:
+            of_oracle()
+        except oracle.Locked:
+            with pytest.raises(Locked):
+                of_engine()
+        except oracle.NotThere:
+            with pytest.raises((UnknownReference, UnknownRepository)):
+                of_engine()
+        else:
+            of_engine()
+
+    def push(self, repository: str, thing: Thing, tag: str | None) -> None:
+        """Push an image; or an index, with its children before it."""
+        pieces = [*thing.before(), thing]
+        stores = self.oracle.rules.stores_foreign
+        sent = {
+            digest
+            for piece in pieces
+            for digest, blob in piece.oracle.blobs().items()
+            if stores or not blob.foreign
+        }
+        there = sent & set(self.oracle.stored)
+        accepted = self.oracle.push_all(repository, [piece.oracle for piece in pieces], tag)
+        reference = f"{repository}@{thing.digest}" if tag is None else f"{repository}:{tag}"
+        result = self.engine.push(reference, thing.engine)
+        assert (result.accepted, result.manifest) == (accepted, thing.digest)
+        if accepted:
+            assert result.uploaded_bytes == self.oracle.size_of(sent - there)
+            assert result.deduplicated_bytes == self.oracle.size_of(there)
+
+    def upload(self, repository: str, layer: int) -> None:
+        """Upload a layer, whether or not a manifest names it."""
+        try:
+            accepted = self.oracle.upload(repository, oracle_blob(LAYERS[layer]))
+        except oracle.Locked:
+            accepted = False
+        assert self.engine.upload(repository, LAYERS[layer]).accepted == accepted
+
+    def tag(self, which: int, name: str) -> None:
+        """Tag a linked manifest."""
+        if self.oracle.links:
+            reference = pick(self.links(), which)
+            repository, digest = self.resolve(reference)
+            self.both(
+                lambda: self.engine.tag(reference, name), lambda: self.oracle.tag(repository, digest, name)
+            )
+
+    def untag(self, which: int) -> None:
+        """Remove a tag."""
+        if self.oracle.tags:
+            reference = pick(self.tags(), which)
+            repository, _, name = self.key(reference)
+            self.both(lambda: self.engine.untag(reference), lambda: self.oracle.untag(repository, name))
+
+    def delete(self, references: list[str]) -> None:
+        """Delete some references in one batch."""
+        self.both(lambda: self.engine.delete(*references), lambda: self.delete_from(self.oracle, references))
+
+    def delete_from(self, registry: oracle.OracleRegistry, references: list[str]) -> None:
+        """Delete references on the oracle or on a branch of it."""
+        tag_only = self.engine.profile.delete_by_tag == "tag"
+        drops: list[tuple[str, str, str, str] | tuple[str, str, str]] = []
+        for reference in references:
+            repository, kind, name = self.key(reference)
+            _, digest = self.resolve(reference)
+            if kind == "tag" and tag_only:
+                drops.append(("untag", repository, name, digest))
+            else:
+                drops.append(("delete", repository, digest))
+        registry.batch(drops)
+
+    def delete_untagged(self, repository: str) -> None:
+        """Delete every untagged manifest of a repository that no lock protects."""
+        linked = self.oracle.linked_in(repository)
+        untagged = sorted(digest for digest in linked if not self.oracle.tags_of(repository, digest))
+        if untagged:
+            self.oracle.batch([("delete_unlocked", repository, digest) for digest in untagged])
+            self.engine.delete(f"{repository}@untagged")
+
+    def delete_repository(self, repository: str) -> None:
+        """Delete a repository."""
+        if repository in self.oracle.repositories():
+            self.both(
+                lambda: self.engine.delete_repository(repository),
+                lambda: self.oracle.delete_repository(repository),
+            )
+
+    def lock(self, which: int, *, write: bool, delete: bool) -> None:
+        """Set the locks of a repository, a tag or a manifest."""
+        there = [f"{repository}/" for repository in sorted(self.oracle.repositories())]
+        there += self.tags() + self.links()
+        if there:
+            target = pick(there, which)
+            self.engine.lock(target, write=write, delete=delete)
+            self.oracle.lock(*self.thing(target), write=write, delete=delete)
+
+    def thing(self, target: str) -> tuple[str, ...]:
+        """Return a target of a lock as the oracle writes it."""
+        if target.endswith("/"):
+            return (target.removesuffix("/"),)
+        repository, kind, name = self.key(target)
+        return (repository, "tag", name) if kind == "tag" else (repository, name)
+
+    def pull(self, which: int) -> None:
+        """Pull something."""
+        for reference in self.references([which]):
+            repository, digest = self.resolve(reference)
+            assert self.engine.pull(reference) == digest
+            self.oracle.pull(repository, digest)
+
+    def collect(self, policy: qs.GcPolicy | None = None) -> None:
+        """Plan a collection, compare what it promises, apply it, compare what it did."""
+        plan = self.engine.plan_gc(policy)
+        expected = self.oracle.plan_gc(None if policy is None else gc_rules_of(policy))
+        assert set(plan.removed) == expected.removed
+        assert set(plan.swept) == expected.swept
+        assert plan.reclaimable_bytes == expected.reclaimable_bytes
+        charged, stored = self.oracle.charged_bytes(), self.oracle.stored_bytes()
+        self.oracle.apply(expected)
+        result = self.engine.apply(plan)
+        assert result.freed_charged_bytes == charged - self.oracle.charged_bytes()
+        assert result.freed_stored_bytes == stored - self.oracle.stored_bytes()
+
+    def advance(self, microseconds: int) -> None:
+        """Let time pass."""
+        self.oracle.advance(microseconds)
+        self.engine.advance(timedelta(microseconds=microseconds))
+
+    # Promises, kept on branches
+
+    def preview(self, references: list[str]) -> None:
+        """Compare what a preview promises with what deletion and collection then free, and when."""
+        branch = self.oracle.branch()
+        try:
+            self.delete_from(branch, references)
+        except oracle.Locked:
+            return  # what a preview says of what a lock forbids is no promise of bytes
+        promise = self.engine.preview(delete=references)
+        rest = self.oracle.branch()
+        totals = list(run_out(branch, self.oracle))
+        list(run_out(rest, rest))
+        assert promise.freed_charged_bytes == self.oracle.charged_bytes() - branch.charged_bytes()
+        assert promise.freed_stored_bytes == self.oracle.stored_bytes() - branch.stored_bytes()
+        assert promise.already_reclaimable_bytes == self.oracle.stored_bytes() - rest.stored_bytes()
+        found = [
+            (row.at, row.charged_bytes, row.reported_bytes, row.stored_bytes) for row in promise.timeline
+        ]
+        assert found == totals
+        gone = set(self.oracle.links) - set(branch.links)
+        assert set(promise.deleted) == {f"{repository}@{digest}" for repository, digest in gone}
+
+    def exclusive(self, references: list[str]) -> None:
+        """Compare the exclusive bytes of a set of references."""
+        keys = [self.key(reference) for reference in references]
+        assert self.engine.exclusive_bytes(references) == oracle.exclusive_bytes(self.oracle, keys)
+
+    # Comparison
+
+    def compare(self) -> None:
+        """Compare every figure that both know, and let the engine check itself."""
+        engine, known = self.engine, self.oracle
+        assert engine.now == known.now
+        usage = engine.usage()
+        assert {name: getattr(usage, name) for name in FIGURES} == {
+            name: getattr(known, name)() for name in FIGURES
+        }
+        assert nonzero(engine.charged_by_scope()) == nonzero(known.charged_by_scope())
+        for scope in qs.Scope:
+            for basis in BASES:
+                found = engine.basis_bytes(scope, qs.Basis[basis])
+                assert nonzero(found) == nonzero(known.basis_bytes(scope.name, basis)), (scope, basis)
+        stored = engine.basis_bytes(qs.Scope.REGISTRY, qs.Basis.STORED)
+        assert nonzero(stored) == nonzero(known.basis_bytes("REGISTRY", "STORED"))
+        for by in GROUPS:
+            self.compare_rows(by)
+        engine.check()
+        assert engine.recompute() == engine.engine.figures()
+
+    def compare_log(self) -> None:
+        """Compare the sums of the log's deltas with the oracle, at every time at which anything happened."""
+        events = self.engine.events()
+        assert events["unique_bytes"].sum() == self.oracle.unique_bytes()
+        assert events["stored_bytes"].sum() == self.oracle.stored_bytes()
+        charged = events.groupby("time")["charged_bytes"].sum().cumsum()
+        known = dict(self.oracle.charges)
+        assert {at: known[at] for at in charged.index} == charged.to_dict()
+
+    def compare_rows(self, by: str) -> None:
+        """Compare the rows of ``df``."""
+        found = [
+            oracle.Row(
+                row.name,
+                row.logical_bytes,
+                row.unique_bytes,
+                row.exclusive_bytes,
+                row.shared_bytes,
+                row.attributed_bytes,
+            )
+            for row in self.engine.df(by)
+        ]
+        assert found == oracle.rows(self.oracle, by), by
+
+
+def run_out(
+    branch: oracle.OracleRegistry, since: oracle.OracleRegistry
+) -> Iterable[tuple[int, int, int, int]]:
+    """Let a branch run until nothing happens any more; yield (at, charged, reported, stored) as they change.
+
+    A kind that collects only when told to is told so once every grace is over.
+    """
+
+    def totals() -> tuple[int, int, int]:
+        return branch.charged_bytes(), branch.reported_bytes(), branch.stored_bytes()
+
+    last = since.charged_bytes(), since.reported_bytes(), since.stored_bytes()
+    if branch.rules.collection == "manual":
+        branch.advance(branch.rules.gc.grace)
+        branch.apply(branch.plan_gc())
+    end = branch.now + LONG
+    while branch.now < end:
+        if totals() != last:
+            last = totals()
+            yield branch.now, *last
+        branch.advance(min(branch.instants(), default=end) - branch.now)
