@@ -33,6 +33,7 @@ run: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest $(TESTS)
 
+# Without its cache import-linter also sees a module that was missing when another one first imported it.
 lint: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

@@ -28,7 +28,7 @@ SEED = 20_180_127
 ZIPF_EXPONENT = 0.8
 MOST_LAYERS = 32
 
-QUOTA_SHARE = 0.75
+QUOTA_SHARE = 0.49
 """Limit of every namespace, as a share of what the average one would use without limits."""
 
 START = 1_767_225_600_000_000  # 2026-01-01T00:00Z in microseconds

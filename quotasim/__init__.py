@@ -1,21 +1,152 @@
-"""quotasim: what a container registry's storage quota sees, and what a clean-up will free."""
+"""quotasim: what a container registry's storage quota sees, and what a clean-up will free.
 
-from quotasim.accounting.basis import Basis, Scope
-from quotasim.errors import QuotaSimError
-from quotasim.gc.policy import GcPolicy
-from quotasim.model.oci import Blob, Descriptor, Image, Index
-from quotasim.profiles.base import RegistryProfile
-from quotasim.registry import Registry
+The names below are imported when they are first used, so that ``import quotasim`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from quotasim.accounting.basis import Basis, Scope
+    from quotasim.accounting.quota import Decision, Verdict
+    from quotasim.accounting.selection import Hazard
+    from quotasim.accounting.sharing import SharingRow
+    from quotasim.errors import (
+        DigestConflict,
+        GateFailed,
+        InputRejected,
+        InvalidDigest,
+        InvalidReference,
+        InvalidValue,
+        Locked,
+        ManifestTooLarge,
+        Problem,
+        QuotaSimError,
+        SnapshotError,
+        StalePlan,
+        StateDamaged,
+        TimeReversed,
+        UnknownProfile,
+        UnknownReference,
+        UnknownRepository,
+    )
+    from quotasim.gc.plan import GcPlan
+    from quotasim.gc.policy import GcPolicy
+    from quotasim.model.oci import Blob, Descriptor, Image, Index
+    from quotasim.profiles.base import RegistryProfile
+    from quotasim.registry import Registry, load, replay
+    from quotasim.results import (
+        DeleteResult,
+        GcResult,
+        HeldBlob,
+        Preview,
+        PushResult,
+        TimelineRow,
+        Usage,
+        Why,
+    )
+    from quotasim.units import (
+        format_bytes,
+        format_duration,
+        format_time,
+        parse_duration,
+        parse_size,
+        parse_time,
+    )
 
 __all__ = [
     "Basis",
     "Blob",
+    "Decision",
+    "DeleteResult",
     "Descriptor",
+    "DigestConflict",
+    "GateFailed",
+    "GcPlan",
     "GcPolicy",
+    "GcResult",
+    "Hazard",
+    "HeldBlob",
     "Image",
     "Index",
+    "InputRejected",
+    "InvalidDigest",
+    "InvalidReference",
+    "InvalidValue",
+    "Locked",
+    "ManifestTooLarge",
+    "Preview",
+    "Problem",
+    "PushResult",
     "QuotaSimError",
     "Registry",
     "RegistryProfile",
     "Scope",
+    "SharingRow",
+    "SnapshotError",
+    "StalePlan",
+    "StateDamaged",
+    "TimeReversed",
+    "TimelineRow",
+    "UnknownProfile",
+    "UnknownReference",
+    "UnknownRepository",
+    "Usage",
+    "Verdict",
+    "Why",
+    "format_bytes",
+    "format_duration",
+    "format_time",
+    "load",
+    "parse_duration",
+    "parse_size",
+    "parse_time",
+    "replay",
 ]
+
+_MODULES = {
+    "accounting.basis": ("Basis", "Scope"),
+    "accounting.quota": ("Decision", "Verdict"),
+    "accounting.selection": ("Hazard",),
+    "accounting.sharing": ("SharingRow",),
+    "gc.plan": ("GcPlan",),
+    "gc.policy": ("GcPolicy",),
+    "model.oci": ("Blob", "Descriptor", "Image", "Index"),
+    "profiles.base": ("RegistryProfile",),
+    "registry": ("Registry", "load", "replay"),
+    "results": (
+        "DeleteResult",
+        "GcResult",
+        "HeldBlob",
+        "Preview",
+        "PushResult",
+        "TimelineRow",
+        "Usage",
+        "Why",
+    ),
+    "units": (
+        "format_bytes",
+        "format_duration",
+        "format_time",
+        "parse_duration",
+        "parse_size",
+        "parse_time",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module, and keep it."""
+    if name not in __all__:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message, name=name, obj=__import__(__name__))
+    value = getattr(import_module(f"{__name__}.{_MODULE_OF.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

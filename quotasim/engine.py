@@ -23,6 +23,12 @@ from quotasim.profiles.base import RegistryProfile
 
 Array = npt.NDArray[Any]
 
+BULK = 10_000
+"""Operations from which on room is made for what they are likely to need, in one go."""
+
+NEW_PAIRS = 0.9
+"""Part of the references of a bulk load that may be the first of their blob in their scope: the benchmark fixture's and a little."""
+
 _REFERRERS = {
     "ignore": layout.REFERRERS_IGNORE,
     "follow": layout.REFERRERS_FOLLOW,
@@ -159,6 +165,7 @@ class Engine:
             sweep_after=profile.sweep_after,
             referrers=_REFERRERS[profile.referrers],
             stale_blob_links=int(profile.stale_blob_links),
+            special=int(self.content.has_special_blobs),
             until=until,
         )
 
@@ -208,6 +215,10 @@ class Engine:
         first_event = len(log)
         log.reserve(count + 2)
         graph, names, rules = self.content.graph(), self.names.arrays(), self.rules(end, importing=importing)
+        pushed = names.link_manifest[ops.link[ops.code == layout.OP_PUSH]] if count >= BULK else names.link_manifest[:0]
+        if pushed.size:
+            named = int((graph.indptr[pushed + 1] - graph.indptr[pushed]).sum()) + pushed.size
+            self.ledger.reserve(cursor, pushed.size, int(named * NEW_PAIRS))
         while True:
             short = replay.apply_operations(
                 graph, names, state.holdings(), rules, self.ledger.arrays(), state.queues(), cursor, ops, log.rows

@@ -230,15 +230,15 @@ class Pair:
             return  # what a preview says of what a lock forbids is no promise of bytes
         promise = self.engine.preview(delete=references)
         rest = self.oracle.branch()
-        totals = list(run_out(branch, self.oracle))
-        list(run_out(rest, rest))
+        run_out(rest)
+        totals = changes(run_out(branch), self.oracle)
         assert promise.freed_charged_bytes == self.oracle.charged_bytes() - branch.charged_bytes()
         assert promise.freed_stored_bytes == self.oracle.stored_bytes() - branch.stored_bytes()
         assert promise.already_reclaimable_bytes == self.oracle.stored_bytes() - rest.stored_bytes()
-        found = [
-            (row.at, row.charged_bytes, row.reported_bytes, row.stored_bytes) for row in promise.timeline
-        ]
-        assert found == totals
+        found = {
+            row.at: (row.charged_bytes, row.reported_bytes, row.stored_bytes) for row in promise.timeline
+        }
+        assert changes(found, self.oracle) == totals
         gone = set(self.oracle.links) - set(branch.links)
         assert set(promise.deleted) == {f"{repository}@{digest}" for repository, digest in gone}
 
@@ -294,24 +294,34 @@ class Pair:
         assert found == oracle.rows(self.oracle, by), by
 
 
-def run_out(
-    branch: oracle.OracleRegistry, since: oracle.OracleRegistry
-) -> Iterable[tuple[int, int, int, int]]:
-    """Let a branch run until nothing happens any more; yield (at, charged, reported, stored) as they change.
+Totals = dict[int, tuple[int, int, int]]  # (charged, reported, stored) at the end of each instant
+
+
+def totals_of(registry: oracle.OracleRegistry) -> tuple[int, int, int]:
+    """Return the three totals of a preview's timeline."""
+    return registry.charged_bytes(), registry.reported_bytes(), registry.stored_bytes()
+
+
+def run_out(branch: oracle.OracleRegistry) -> Totals:
+    """Let a branch run until nothing happens by itself any more; return its totals at each instant.
 
     A kind that collects only when told to is told so once every grace is over.
     """
-
-    def totals() -> tuple[int, int, int]:
-        return branch.charged_bytes(), branch.reported_bytes(), branch.stored_bytes()
-
-    last = since.charged_bytes(), since.reported_bytes(), since.stored_bytes()
+    found = {branch.now: totals_of(branch)}
     if branch.rules.collection == "manual":
         branch.advance(branch.rules.gc.grace)
         branch.apply(branch.plan_gc())
     end = branch.now + LONG
     while branch.now < end:
-        if totals() != last:
-            last = totals()
-            yield branch.now, *last
+        found[branch.now] = totals_of(branch)
         branch.advance(min(branch.instants(), default=end) - branch.now)
+    return found
+
+
+def changes(totals: Totals, since: oracle.OracleRegistry) -> Totals:
+    """Leave out the instants at which nothing changed."""
+    last, found = totals_of(since), {}
+    for at, now in sorted(totals.items()):
+        if now != last:
+            found[at] = last = now
+    return found

@@ -28,6 +28,7 @@ def checked(examples: int, steps: int = 25) -> settings:
         database=None,
         deadline=None,
         print_blob=True,
+        report_multiple_bugs=False,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
     )
 

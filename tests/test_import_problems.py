@@ -416,6 +416,17 @@ def test_events_that_contradict_each_other(tmp_path, changes, where):
     assert ("tag_events.csv", *where) in [problem[:3] for problem in problems_of(write_csv(tmp_path, tables))]
 
 
+def test_one_wrong_event_is_one_problem(tmp_path):
+    tables = small_set()
+    # What was bound is deleted before; the rows after it go on from what they say.
+    tables["tag_events"]["op"][0] = "delete"
+    problems = problems_of(write_csv(tmp_path, tables))
+    assert problems == [
+        ("tag_events.csv", 0, "op", "delete, but team/app:v1 is not bound"),
+        ("tag_events.csv", 1, "op", "update, but team/app:v1 is not bound"),
+    ]
+
+
 def test_a_key_that_one_batch_unbinds_and_binds_to_the_same(tmp_path):
     tables = small_set()
     tables["tag_events"] |= {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import operator
 
 import pytest
 from hypothesis import given
@@ -23,11 +23,15 @@ from quotasim.model.oci import (
 A = "sha256:" + 64 * "a"
 
 # Written down from the distribution-spec's text, not from the code: what a name may look like.
-COMPONENTS = st.from_regex(r"[a-z0-9]+(?:(?:[._]|__|[-]+)[a-z0-9]+)*", fullmatch=True)
-REPOSITORIES = (
-    st.lists(COMPONENTS, min_size=1, max_size=4).map("/".join).filter(lambda name: len(name) <= 255)
+WORDS = st.text("az09", min_size=1, max_size=5)
+SEPARATORS = st.sampled_from([".", "_", "__", "-", "----"])
+COMPONENTS = st.builds(
+    lambda first, rest: first + "".join(separator + word for separator, word in rest),
+    WORDS,
+    st.lists(st.tuples(SEPARATORS, WORDS), max_size=4),
 )
-TAGS = st.from_regex(re.compile(r"\w[\w.-]{0,127}", re.ASCII), fullmatch=True)
+REPOSITORIES = st.lists(COMPONENTS, min_size=1, max_size=4).map("/".join)
+TAGS = st.builds(operator.add, st.sampled_from("azAZ09_"), st.text("azAZ09_.-", max_size=127))
 DIGESTS = st.one_of(st.binary(min_size=32, max_size=32), st.binary(min_size=64, max_size=64))
 
 

@@ -117,7 +117,7 @@ def test_a_digest_in_two_repositories_and_its_config_are_one(tmp_path):
         "blobs": "blob_id,digest,size\n0," + sha256("a") + ",10\n",
         "manifests": "manifest_id,manifest_digest,repository,config_digest,config_size\n"
         f"0,{sha256('m')},r,{sha256('a')},\n1,{sha256('m')},s,{sha256('a')},\n2,{sha256('n')},s,{sha256('c')},4\n",
-        "layers": "manifest_id,position,blob_id\n0,0,0\n1,0,0\n2,0,0\n",
+        "layers": "manifest_id,position,blob_id\n0,0,0\n1,0,0\n2,0,0\n2,1,0\n",
         "tag_events": "observed_at,repository,tag,op,manifest_id\n2024-01-01T00:00:00Z,r,v,create,0\n"
         "2024-01-01T00:00:00Z,s,v,create,1\n2024-01-01T00:00:00Z,s,w,create,2\n",
     }
@@ -129,6 +129,7 @@ def test_a_digest_in_two_repositories_and_its_config_are_one(tmp_path):
         sha256("m"): (sha256("a"), 10, None),
         sha256("n"): (sha256("c"), 4, None),
     }
+    assert [len(content[5]) for content in contents.values()] == [1, 2]
 
 
 @pytest.mark.slow

@@ -93,10 +93,14 @@ class Ledger:
             self._stack,
         )
 
-    def reserve(self, pairs: int) -> None:
-        """Make room for ``pairs`` (scope, blob) counts, so that a bulk load never rehashes."""
-        if self.mode == layout.MODE_COUNTS:
-            self._enlarge(self._blobs, pairs)
+    def reserve(self, cursor: Array, manifests: int, blobs: int) -> None:
+        """Make room for so many more counts at once: growing step by step would insert each of them several times."""
+        if self.mode != layout.MODE_COUNTS:
+            return
+        if 4 * (int(cursor[CURSOR_SCOPE_MANIFESTS]) + manifests) > 3 * len(self._manifests):
+            self.widen(cursor, manifests=manifests)
+        if 4 * (int(cursor[CURSOR_SCOPE_BLOBS]) + blobs) > 3 * len(self._blobs):
+            self.widen(cursor, blobs=blobs)
 
     def widen(self, cursor: Array, *, manifests: int = 0, blobs: int = 0) -> None:
         """Make room for more rows in the tables of counts, dropping rows that have fallen to zero."""
@@ -108,11 +112,12 @@ class Ledger:
     def _enlarge(self, column: Column, more: int) -> int:
         """Rehash a table into one with room for ``more`` rows and a half over; returns the rows in use."""
         old = column.read()
-        alive = np.ascontiguousarray(old[(old[:, 0] != layout.EMPTY) & (old[:, 1:] != 0).any(axis=1)])
-        grown = empty_table((alive.shape[0] + more) * 3 // 2, old.shape[1])
-        tables.rehash(alive, grown)
+        # Half as much again, so that a registry that grows by single pushes is not rehashed at each of them.
+        rows = int(np.count_nonzero(old[:, 0] != layout.EMPTY))
+        grown = empty_table(rows + max(more, rows // 2), old.shape[1])
+        alive = tables.rehash(old, grown, 0)
         column.replace(grown)
-        return int(alive.shape[0])
+        return int(alive)
 
     def used(self) -> list[int]:
         """Return the charged bytes of every scope row, exact."""
@@ -133,6 +138,27 @@ class Ledger:
         """Whether any scope has a limit."""
         return bool((self._limit.read()[:, 0] != layout.NULL).any())
 
-    def columns(self) -> dict[str, Array]:
-        """Return the columns that a snapshot holds."""
-        return {"limit": self._limit.read()}
+    def counts(self) -> tuple[Array, Array]:
+        """Return what the two tables of counts hold, by key: int64[m, 4] and int64[n, 2] of the kernels' layout.
+
+        O(rows log rows); empty where the rule keeps no counts of its own.
+        """
+        found = []
+        for column in (self._manifests, self._blobs):
+            table = column.read()
+            alive = table[(table[:, 0] != layout.EMPTY) & (table[:, 1:] != 0).any(axis=1)]
+            found.append(alive[np.argsort(alive[:, 0], kind="stable")])
+        return found[0], found[1]
+
+    def restore(
+        self, cursor: Array, counts: tuple[Array, Array], used: list[int], limits: list[int | None]
+    ) -> None:
+        """Become the ledger with these :meth:`counts`, :meth:`used` and :meth:`limits` (a snapshot)."""
+        rows = []
+        for column, alive in zip((self._manifests, self._blobs), counts, strict=True):
+            table = empty_table(alive.shape[0] * 3 // 2, alive.shape[1])
+            rows.append(int(tables.rehash(np.ascontiguousarray(alive, np.int64), table)))
+            column.replace(table)
+        cursor[CURSOR_SCOPE_MANIFESTS], cursor[CURSOR_SCOPE_BLOBS] = rows
+        self._used.replace(np.array([int_to_words(value) for value in used], np.int64).reshape(-1, 2))
+        self._limit.replace(np.array([int_to_words(value) for value in limits], np.int64).reshape(-1, 2))

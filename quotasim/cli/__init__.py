@@ -1,1 +1,1 @@
-"""cli."""
+"""The command line, one file a verb; ``__main__`` puts them together."""

@@ -42,7 +42,7 @@ def kernel(function):
     """
     if config.DISABLE_JIT:
         return function
-    dispatcher = njit(nogil=True)(function)
+    dispatcher = njit(nogil=True, _nrt=False)(function)
     dispatcher._cache = _PackageCache(function)
     return dispatcher
 
@@ -54,4 +54,6 @@ def part(function):
     """
     if config.DISABLE_JIT:
         return function
-    return njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True, _nrt=False)(
+        function
+    )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from quotasim.kernels.compile import kernel
+from quotasim.kernels.compile import kernel, part
 
 DECODED, BAD_LENGTH, BAD_ALGORITHM, UPPER_CASE, BAD_DIGIT = 0, 1, 2, 3, 4
 
@@ -20,7 +20,7 @@ _UPPER_A = 65
 _FOUR, _NIBBLE = np.uint8(4), np.uint8(15)
 
 
-@kernel
+@part
 def _algorithm(characters):
     """Algorithm that the first characters name, -1 if none that is known."""
     if characters.shape[0] < PREFIX:
@@ -33,7 +33,7 @@ def _algorithm(characters):
     return SHA256 if is_256 else SHA512 if is_512 else -1
 
 
-@kernel
+@part
 def _decode(digits, raw):
     """Decode ``digits`` into the bytes ``raw`` (WRITTEN); whether all of them were digits."""
     seen = np.uint8(0)
@@ -45,7 +45,7 @@ def _decode(digits, raw):
     return seen < _WRONG
 
 
-@kernel
+@part
 def _fault(digits):
     """UPPER_CASE where nothing but capital letters is wrong with ``digits``, else BAD_DIGIT."""
     for k in range(digits.shape[0]):

@@ -11,13 +11,10 @@ look.
 """
 
 import numpy as np
-from llvmlite import ir
-from numba import config, types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
-from quotasim.kernels.compile import kernel
+from quotasim.kernels.compile import kernel, part
 from quotasim.kernels.layout import NULL
+from quotasim.kernels.prefetch import prefetch
 
 BLOCK = 64
 """Digests looked up together; :func:`intern` goes on only while there is room for as many new rows."""
@@ -25,42 +22,12 @@ BLOCK = 64
 _ONE = np.uint64(1)
 _HALF = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
-_HOLE = np.uint64(0)
+_ZERO = np.uint64(0)
+_HOLE = _ZERO
 _FINISH = np.uint64(0xD6E8FEB86659FD93)
 
 
-if config.DISABLE_JIT:
-
-    def _prefetch(array, row):
-        """Do nothing: in plain Python it is not memory that one waits for."""
-
-else:
-
-    @intrinsic
-    def _prefetch(_, array, row):
-        """Ask for the cache line where row ``row`` (uint64) of a C-contiguous array begins."""
-
-        def emit(context, builder, signature, arguments):
-            array_type = signature.args[0]
-            view = context.make_array(array_type)(context, builder, arguments[0])
-            inner = [context.get_constant(types.intp, 0)] * (array_type.ndim - 1)
-            address = cgutils.get_item_pointer(
-                context, builder, array_type, view, [arguments[1], *inner], wraparound=False
-            )
-            address = builder.bitcast(address, cgutils.voidptr_t)
-            flag = cgutils.int32_t
-            prefetch = builder.module.declare_intrinsic(
-                "llvm.prefetch",
-                [cgutils.voidptr_t],
-                ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, flag, flag, flag]),
-            )
-            builder.call(prefetch, [address, flag(0), flag(3), flag(1)])  # to read, into all caches, data
-            return context.get_dummy_value()
-
-        return types.void(array, row), emit
-
-
-@kernel
+@part
 def _hash(words, i, multipliers):
     """Hash of digest ``i``, uint64 below 2**32: multilinear in all its words."""
     h = words[i, 0] * multipliers[0] + words[i, 1] * multipliers[1]
@@ -71,31 +38,40 @@ def _hash(words, i, multipliers):
     return ((h ^ (h >> _HALF)) * _FINISH) >> _HALF
 
 
-@kernel
+@part
 def _equal(words, i, rows, row):
-    """Whether digest ``i`` of ``words`` is the one of ``row``, all bytes compared."""
-    same = words[i, 0] == rows[row, 0] and words[i, 1] == rows[row, 1]
-    same = same and words[i, 2] == rows[row, 2] and words[i, 3] == rows[row, 3]
+    """Whether digest ``i`` of ``words`` is the one of ``row``: all bytes, and one branch for them."""
+    other = (words[i, 0] ^ rows[row, 0]) | (words[i, 1] ^ rows[row, 1])
+    other |= (words[i, 2] ^ rows[row, 2]) | (words[i, 3] ^ rows[row, 3])
     for k in range(4, words.shape[1]):
-        same = same and words[i, k] == rows[row, k]
-    return same
+        other |= words[i, k] ^ rows[row, k]
+    return other == _ZERO
 
 
-@kernel
-def _approach(words, first, count, slots, shift, rows, multipliers, hashes):
-    """Hash ``count`` digests into ``hashes`` (WRITTEN), and ask for what looking them up will read."""
+@part
+def _approach(words, first, count, slots, shift, mask, rows, multipliers, block):
+    """Find where to look for ``count`` digests from ``first`` on, and ask for the rows to compare them with.
+
+    block   uint64[BLOCK, 2]  each one's hash, and the first slot on its way with that or a hole; WRITTEN
+    """
     for j in range(count):
         h = _hash(words, first + j, multipliers)
-        hashes[j] = h
-        _prefetch(slots, h >> shift)
+        block[j, 0] = h
+        prefetch(slots, h >> shift)
     for j in range(count):
-        slot = slots[hashes[j] >> shift]
-        if slot >> _HALF == hashes[j] and slot != _HOLE:
-            _prefetch(rows, (slot & _LOW) - _ONE)
+        h = block[j, 0]
+        at = h >> shift
+        slot = slots[at]
+        while slot != _HOLE and slot >> _HALF != h:
+            at = (at + _ONE) & mask
+            slot = slots[at]
+        block[j, 1] = at
+        # Whether it is a hole is a coin toss: to ask for row 0 then is cheaper than a branch.
+        prefetch(rows, max(slot & _LOW, _ONE) - _ONE)
 
 
 @kernel
-def intern(words, start, slots, bits, rows, used, multipliers, hashes, out):
+def intern(words, start, slots, bits, rows, used, multipliers, block, out):
     """Give each digest from ``start`` on the row of its first appearance, as long as there is room.
 
     words        uint64[n, W]    digests; W is 4 or 8
@@ -105,7 +81,7 @@ def intern(words, start, slots, bits, rows, used, multipliers, hashes, out):
     rows         uint64[R, W]    the digest of each row; WRITTEN from the first unused row on
     used         int64[2]        rows in use, slots in use; WRITTEN
     multipliers  uint64[W]       odd
-    hashes       uint64[BLOCK]   scratch; WRITTEN
+    block        uint64[BLOCK, 2] scratch; WRITTEN
     out          int32[n]        WRITTEN from ``start`` on
     returns      int64           n, or the digest at which there was no room for a whole block
     cost         O(n)
@@ -119,12 +95,11 @@ def intern(words, start, slots, bits, rows, used, multipliers, hashes, out):
         count = min(BLOCK, n - first)
         if row_count + count > rows.shape[0] or 4 * (slot_count + count) > 3 * slots.shape[0]:
             break
-        _approach(words, first, count, slots, shift, rows, multipliers, hashes)
+        _approach(words, first, count, slots, shift, mask, rows, multipliers, block)
         for j in range(count):
             i = first + j
-            h = hashes[j]
-            at = h >> shift
-            while True:
+            h, at = block[j, 0], block[j, 1]
+            while True:  # a digest before it in the block may have taken the hole
                 slot = slots[at]
                 if slot == _HOLE:
                     slots[at] = (h << _HALF) | np.uint64(row_count + 1)
@@ -146,7 +121,7 @@ def intern(words, start, slots, bits, rows, used, multipliers, hashes, out):
 
 
 @kernel
-def find(words, slots, bits, rows, multipliers, hashes, out):
+def find(words, slots, bits, rows, multipliers, block, out):
     """Row of each digest, NULL where it has none.
 
     words        uint64[n, W]    digests; W is 4 or 8
@@ -154,7 +129,7 @@ def find(words, slots, bits, rows, multipliers, hashes, out):
     bits         int64           1 to 32
     rows         uint64[R, W]    the digest of each row
     multipliers  uint64[W]       odd
-    hashes       uint64[BLOCK]   scratch; WRITTEN
+    block        uint64[BLOCK, 2] scratch; WRITTEN
     out          int32[n]        WRITTEN
     cost         O(n)
     """
@@ -163,11 +138,10 @@ def find(words, slots, bits, rows, multipliers, hashes, out):
     mask = np.uint64(slots.shape[0] - 1)
     for first in range(0, n, BLOCK):
         count = min(BLOCK, n - first)
-        _approach(words, first, count, slots, shift, rows, multipliers, hashes)
+        _approach(words, first, count, slots, shift, mask, rows, multipliers, block)
         for j in range(count):
             i = first + j
-            h = hashes[j]
-            at = h >> shift
+            h, at = block[j, 0], block[j, 1]
             out[i] = NULL
             while slots[at] != _HOLE:
                 row = (slots[at] & _LOW) - _ONE

@@ -166,6 +166,7 @@ class Rules(NamedTuple):
     sweep_after: int  # microseconds
     referrers: int  # REFERRERS_*
     stale_blob_links: int  # 0 or 1
+    special: int  # 0 or 1: some blob of the catalogue is foreign or of unknown size
     until: int  # microseconds: what falls due by then happens, after the last operation
 
 

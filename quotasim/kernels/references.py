@@ -57,24 +57,6 @@ from quotasim.kernels.tables import add_words, find_slot
 
 # --- blobs --------------------------------------------------------------------------------------------------
 @part
-def _store(graph, held, rules, manifest, event):
-    """Put the blobs of ``manifest`` on disk that are not; returns (bytes added, bytes that the disk never held before)."""
-    added, first_time = np.int64(0), np.int64(0)
-    first, last = blob_range(graph, manifest)
-    for e in range(first, last):
-        blob = np.int64(graph.own[manifest] if e == first else graph.target[e])
-        if held.stored[blob] or (graph.flags[blob] & FLAG_FOREIGN and not rules.counts_foreign):
-            continue
-        size = graph.size[blob]
-        added += size
-        if held.stored_event[blob] == NULL:
-            first_time += size
-        held.stored[blob] = 1
-        held.stored_event[blob] = event
-    return added, first_time
-
-
-@part
 def _needed(graph, held, rules, manifest):
     """Bytes that pushing ``manifest`` would add to the charge in MODE_HOLDERS and MODE_STORED; 0 in MODE_COUNTS."""
     need = np.int64(0)
@@ -83,7 +65,7 @@ def _needed(graph, held, rules, manifest):
     first, last = blob_range(graph, manifest)
     for e in range(first, last):
         blob = np.int64(graph.own[manifest] if e == first else graph.target[e])
-        if graph.flags[blob] & FLAG_FOREIGN and not rules.counts_foreign:
+        if not is_storable(graph, rules, blob):
             continue
         absent = held.holders[blob] == 0 if rules.mode == MODE_HOLDERS else held.stored[blob] == 0
         if absent:
@@ -165,10 +147,14 @@ def _rebind(graph, names, held, rules, ledger, queues, cursor, tag, link, event,
 
 
 @part
-def _hold(graph, names, held, rules, link, log, row):
-    """Link a manifest that is not linked, and note the deltas in event ``row``; MODE_COUNTS has charged it already."""
+def _hold(graph, names, held, rules, link, log, row, event):
+    """Link a manifest that is not linked: store what is not stored, hold its blobs, note the deltas in event ``row``.
+
+    MODE_COUNTS has charged it already. A blob that a live manifest holds is stored, so only the others are looked at.
+    """
     manifest, repository = np.int64(names.link_manifest[link]), np.int64(names.link_repository[link])
     held.linked[link] = 1
+    held.link_event[link] = event
     held.untagged_event[link] = NULL
     add_words(held.totals, TOTAL_LINKS, np.int64(1))
     if graph.kind[manifest] == KIND_INDEX:
@@ -183,34 +169,51 @@ def _hold(graph, names, held, rules, link, log, row):
         return
     log.manifests[row] = 1
     add_words(held.totals, TOTAL_LOGICAL, graph.logical[manifest])
-    blobs, unique, charged = np.int64(0), np.int64(0), np.int64(0)
+    blobs, unique, uncharged = np.int64(0), np.int64(0), np.int64(0)
+    stored, first_stored = np.int64(0), np.int64(0)
     first, last = blob_range(graph, manifest)
     for e in range(first, last):
         blob = np.int64(graph.own[manifest] if e == first else graph.target[e])
         held.holders[blob] += 1
         if held.holders[blob] > 1:
             continue
-        size, flags = graph.size[blob], graph.flags[blob]
+        size = graph.size[blob]
         blobs += 1
         unique += size
-        charged += size
-        if flags:
-            charged -= _special(held, rules, size, flags, np.int64(1))
+        if rules.special:
+            uncharged += _special(graph, held, rules, blob, np.int64(1))
+        if not held.stored[blob] and is_storable(graph, rules, blob):
+            held.stored[blob] = 1
+            stored += size
+            if held.stored_event[blob] == NULL:
+                first_stored += size
+            held.stored_event[blob] = event
     log.blobs[row] = blobs
     log.unique_bytes[row] = unique
+    log.stored_bytes[row] = stored
+    log.first_stored_bytes[row] = first_stored
     if rules.mode == MODE_HOLDERS:
-        log.charged_bytes[row] += charged
+        log.charged_bytes[row] += unique - uncharged
+    elif rules.mode == MODE_STORED:
+        log.charged_bytes[row] += stored
 
 
 @part
-def _special(held, rules, size, flags, sign):
+def is_storable(graph, rules, blob):
+    """Whether the kind would put ``blob`` on disk: not where it is foreign, unless the kind counts those."""
+    return not rules.special or graph.flags[blob] & FLAG_FOREIGN == 0 or rules.counts_foreign
+
+
+@part
+def _special(graph, held, rules, blob, sign):
     """Count a blob of unknown size or a foreign one as it comes (1) or goes (-1); returns the bytes of it that are not charged."""
+    flags = graph.flags[blob]
     if flags & FLAG_UNKNOWN_SIZE:
         add_words(held.totals, TOTAL_UNKNOWN, sign)
     if flags & FLAG_FOREIGN:
-        add_words(held.totals, TOTAL_FOREIGN, sign * size)
+        add_words(held.totals, TOTAL_FOREIGN, sign * graph.size[blob])
         if not rules.counts_foreign:
-            return size
+            return graph.size[blob]
     return np.int64(0)
 
 
@@ -263,14 +266,13 @@ def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, ev
             held.holders[blob] -= 1
             if held.holders[blob] > 0:
                 continue
-            if not is_held(held, cursor, blob):
+            if cursor[CURSOR_BLOB_LINKS] == 0 or not is_held(held, cursor, blob):
                 release(held, rules, queues, cursor, blob, event, time)
-            size, flags = graph.size[blob], graph.flags[blob]
             blobs += 1
-            unique += size
-            counted += size
-            if flags:
-                counted -= _special(held, rules, size, flags, np.int64(-1))
+            unique += graph.size[blob]
+            counted += graph.size[blob]
+            if rules.special:
+                counted -= _special(graph, held, rules, blob, np.int64(-1))
         log.blobs[row] = -blobs
         log.unique_bytes[row] = -unique
         if rules.mode == MODE_HOLDERS:
@@ -321,15 +323,11 @@ def push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, tim
         if supports:  # the binding below counts it
             slot = find_slot(ledger.manifests, (scope_of(names, rules, repository) << 32) | manifest)
             ledger.manifests[slot, 2] -= 1
-        stored, first_stored = _store(graph, held, rules, manifest, event)
-        log.stored_bytes[row] = stored
-        log.first_stored_bytes[row] = first_stored
-        if rules.mode == MODE_STORED:
-            charged += stored
     log.charged_bytes[row] = charged
     if not was_linked:
+        _hold(graph, names, held, rules, link, log, row, event)
+    elif code == OP_PUSH:
         held.link_event[link] = event
-        _hold(graph, names, held, rules, link, log, row)
     if code == OP_PUSH and cursor[CURSOR_BLOB_LINKS] > 0:
         first, last = blob_range(graph, manifest)
         for e in range(first, last):
@@ -356,8 +354,7 @@ def upload(graph, names, held, rules, ledger, cursor, blob, repository, log, row
         return np.int64(REASON_LOCKED)
     changed, charged = blob_link(graph, names, held, rules, ledger, cursor, repository, blob, True)
     size = graph.size[blob]
-    foreign = graph.flags[blob] & FLAG_FOREIGN and not rules.counts_foreign
-    stores = held.stored[blob] == 0 and not foreign
+    stores = held.stored[blob] == 0 and is_storable(graph, rules, blob)
     if rules.mode == MODE_STORED and stores:
         charged += size
     if exceeds(rules, ledger, scope_of(names, rules, repository), charged):

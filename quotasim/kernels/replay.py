@@ -62,6 +62,7 @@ from quotasim.kernels.layout import (
     REASON_LOCKED,
     REASON_NONE,
 )
+from quotasim.kernels.prefetch import prefetch
 from quotasim.kernels.references import (
     begin_event,
     candidate,
@@ -74,7 +75,10 @@ from quotasim.kernels.references import (
     untag,
     upload,
 )
-from quotasim.kernels.scopes import blob_link, first_at_least, is_held, release
+from quotasim.kernels.scopes import blob_link, blob_range, first_at_least, is_held, release, scope_of
+from quotasim.kernels.tables import has_room, home_slot
+
+AHEAD = 3  # operations by which memory is asked for early; measured in docs/performance.md
 
 
 # --- room -------------------------------------------------------------------------------------------------------
@@ -125,21 +129,37 @@ def _room(graph, rules, held, ledger, queues, log, cursor, manifest):
     if cursor[CURSOR_CASCADE] + referrers > queues.cascade.shape[0]:
         return NEED_CASCADE
     cursor[CURSOR_SHORT] = 2 * degree
-    if (rules.stale_blob_links or manifest == NULL) and 2 * (
-        cursor[CURSOR_BLOB_LINKS] + 2 * degree
-    ) > held.blob_links.shape[0]:
+    if (rules.stale_blob_links or manifest == NULL) and not has_room(
+        held.blob_links, cursor[CURSOR_BLOB_LINKS], 2 * degree
+    ):
         return NEED_BLOB_LINKS
     if rules.mode == MODE_COUNTS:
         manifests, blobs = np.int64(1), degree
         if rules.basis == BASIS_TAGGED and manifest != NULL:
             manifests, blobs = _closure(graph, ledger, manifest)
         cursor[CURSOR_SHORT] = manifests
-        if 2 * (cursor[CURSOR_SCOPE_MANIFESTS] + manifests) > ledger.manifests.shape[0]:
+        if not has_room(ledger.manifests, cursor[CURSOR_SCOPE_MANIFESTS], manifests):
             return NEED_SCOPE_MANIFESTS
         cursor[CURSOR_SHORT] = blobs
-        if 2 * (cursor[CURSOR_SCOPE_BLOBS] + blobs) > ledger.blobs.shape[0]:
+        if not has_room(ledger.blobs, cursor[CURSOR_SCOPE_BLOBS], blobs):
             return NEED_SCOPE_BLOBS
     return DONE
+
+
+@part
+def _approach(graph, names, held, rules, ledger, link):
+    """Ask for the memory that an operation on ``link`` will look at."""
+    manifest = np.int64(names.link_manifest[link])
+    prefix = scope_of(names, rules, np.int64(names.link_repository[link])) << 32
+    if rules.mode == MODE_COUNTS:
+        prefetch(ledger.manifests, home_slot(ledger.manifests, prefix | manifest))
+    first, last = blob_range(graph, manifest)
+    for e in range(first, last):
+        blob = np.int64(graph.own[manifest] if e == first else graph.target[e])
+        prefetch(held.holders, blob)
+        prefetch(graph.size, blob)
+        if rules.mode == MODE_COUNTS:
+            prefetch(ledger.blobs, home_slot(ledger.blobs, prefix | blob))
 
 
 # --- time and the main loop ----------------------------------------------------------------------------------
@@ -198,6 +218,8 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
             code = np.int64(OP_DELETE)
         elif cursor[CURSOR_PHASE] == PHASE_OPERATION:
             requested = True
+            if i + AHEAD < count and ops.code[i + AHEAD] != OP_PULL and ops.link[i + AHEAD] != NULL:
+                _approach(graph, names, held, rules, ledger, np.int64(ops.link[i + AHEAD]))
             code, link, tag, blob = (
                 np.int64(ops.code[i]),
                 np.int64(ops.link[i]),

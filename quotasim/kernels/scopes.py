@@ -56,37 +56,38 @@ def find_link(names, repository, manifest):
 
 
 @part
-def _count_blob(graph, rules, ledger, cursor, scope, blob, role, sign):
-    """Add or take one count of ``blob`` in ``scope``; returns the bytes by which the charge changes."""
-    if role & rules.role_mask == 0:
-        return np.int64(0)
-    if graph.flags[blob] & FLAG_FOREIGN and not rules.counts_foreign:
-        return np.int64(0)
-    key = (np.int64(scope) << 32) | np.int64(blob)
-    slot = find_slot(ledger.blobs, key)
-    if ledger.blobs[slot, 0] == EMPTY:
-        ledger.blobs[slot, 0] = key
-        ledger.blobs[slot, 1] = 0
-        cursor[CURSOR_SCOPE_BLOBS] += 1
-    before = ledger.blobs[slot, 1]
-    ledger.blobs[slot, 1] = before + sign
-    if sign > 0:
-        return graph.size[blob] if before == 0 else np.int64(0)
-    return -graph.size[blob] if before == 1 else np.int64(0)
-
-
-@part
 def _count_manifest(graph, rules, ledger, cursor, scope, manifest, sign):
     """Add or take the counts of all blobs of ``manifest`` in ``scope``; returns the change of the charge in bytes."""
-    delta = np.int64(0)
+    delta, added = np.int64(0), np.int64(0)
     first, last = blob_range(graph, manifest)
     for e in range(first, last):
         if e == first:
             blob, role = np.int64(graph.own[manifest]), np.int64(ROLE_OWN)
         else:
             blob, role = np.int64(graph.target[e]), np.int64(graph.role[e])
-        delta += _count_blob(graph, rules, ledger, cursor, scope, blob, role, sign)
+        if role & rules.role_mask == 0:
+            continue
+        if rules.special and graph.flags[blob] & FLAG_FOREIGN and not rules.counts_foreign:
+            continue
+        slot, new = count_slot(ledger.blobs, (scope << 32) | blob)
+        added += new
+        before = ledger.blobs[slot, 1]
+        ledger.blobs[slot, 1] = before + sign
+        if before == 0 or before + sign == 0:  # comes or goes
+            delta += sign * graph.size[blob]
+    cursor[CURSOR_SCOPE_BLOBS] += added
     return delta
+
+
+@part
+def count_slot(table, key):
+    """Slot of ``key`` in a table of counts, made with count 0 on first mention; returns (slot, 1 if it was made)."""
+    slot = find_slot(table, key)
+    if table[slot, 0] != EMPTY:
+        return slot, np.int64(0)
+    table[slot, 0] = key
+    table[slot, 1] = 0
+    return slot, np.int64(1)
 
 
 @part
@@ -176,30 +177,24 @@ def change_scope(graph, names, rules, ledger, cursor, repository, manifest, link
 def blob_link(graph, names, held, rules, ledger, cursor, repository, blob, present):
     """Set or clear the explicit link of ``blob`` in ``repository``; returns (changed, change of the charge in bytes)."""
     table = held.blob_links
-    key = (np.int64(repository) << 32) | np.int64(blob)
-    slot = find_slot(table, key)
-    if table[slot, 0] == EMPTY:
-        if not present:
-            return False, np.int64(0)
-        table[slot, 0] = key
-        table[slot, 1] = 0
-        cursor[CURSOR_BLOB_LINKS] += 1
+    sign = np.int64(1 if present else -1)
+    slot, new = count_slot(table, (repository << 32) | blob)
+    cursor[CURSOR_BLOB_LINKS] += new
     if (table[slot, 1] != 0) == present:
         return False, np.int64(0)
-    sign = 1 if present else -1
     table[slot, 1] += sign
-    anywhere = (np.int64(ANY_REPOSITORY) << 32) | np.int64(blob)
-    slot = find_slot(table, anywhere)
-    if table[slot, 0] == EMPTY:
-        table[slot, 0] = anywhere
-        table[slot, 1] = 0
-        cursor[CURSOR_BLOB_LINKS] += 1
+    slot, new = count_slot(table, (np.int64(ANY_REPOSITORY) << 32) | blob)
+    cursor[CURSOR_BLOB_LINKS] += new
     table[slot, 1] += sign
-    delta = np.int64(0)
-    if rules.mode == MODE_COUNTS and rules.basis == BASIS_LINKED:
-        scope = scope_of(names, rules, repository)
-        delta = _count_blob(graph, rules, ledger, cursor, scope, blob, ROLE_LAYER, sign)
-    return True, delta
+    if rules.mode != MODE_COUNTS or rules.basis != BASIS_LINKED or ROLE_LAYER & rules.role_mask == 0:
+        return True, np.int64(0)
+    if graph.flags[blob] & FLAG_FOREIGN and not rules.counts_foreign:
+        return True, np.int64(0)
+    slot, new = count_slot(ledger.blobs, (scope_of(names, rules, repository) << 32) | blob)
+    cursor[CURSOR_SCOPE_BLOBS] += new
+    before = ledger.blobs[slot, 1]
+    ledger.blobs[slot, 1] = before + sign
+    return True, sign * graph.size[blob] if before == 0 or before + sign == 0 else np.int64(0)
 
 
 @part

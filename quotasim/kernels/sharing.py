@@ -123,10 +123,10 @@ def cumulative_words(deltas, start_high, start_low, high, low):
     deltas  int64[n]; start_high, start_low: the total before them
     high, low  int64[n], WRITTEN. O(n)
     """
-    words = np.zeros((1, 2), np.int64)
-    words[0, 0] = start_high
-    words[0, 1] = start_low
+    above, below = start_high, start_low
     for i in range(deltas.shape[0]):
-        add_words(words, 0, deltas[i])
-        high[i] = words[0, 0]
-        low[i] = words[0, 1]
+        below += deltas[i] & WORD_MASK
+        above += (deltas[i] >> WORD) + (below >> WORD)
+        below &= WORD_MASK
+        high[i] = above
+        low[i] = below

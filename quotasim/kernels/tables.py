@@ -4,6 +4,7 @@ import numpy as np
 
 from quotasim.kernels.compile import kernel, part
 from quotasim.kernels.layout import EMPTY, NULL, WORD, WORD_MASK
+from quotasim.kernels.prefetch import prefetch
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _HALF = np.uint64(32)
@@ -18,30 +19,61 @@ def add_words(words, row, delta):
 
 
 @part
+def home_slot(table, key):
+    """Slot at which the search for int64 ``key`` >= 0 begins in an open-addressing ``table`` (int64[cap, >=2], cap < 2**32).
+
+    The upper half of the product is spread over the slots by a second one, so that any capacity will do: powers of two would leave up
+    to half of the memory unused.
+    """
+    spread = (np.uint64(key) * _MIX) >> _HALF
+    return np.int64((spread * np.uint64(table.shape[0])) >> _HALF)
+
+
+@part
 def find_slot(table, key):
-    """Slot of int64 ``key`` >= 0 in an open-addressing ``table`` (int64[cap, >=2], cap a power of two), or of the hole where it belongs."""
-    mask = table.shape[0] - 1
-    slot = np.int64((np.uint64(key) * _MIX) >> _HALF) & mask
+    """Slot of ``key`` in ``table``, or of the hole where it belongs."""
+    slot = home_slot(table, key)
     while table[slot, 0] != key and table[slot, 0] != EMPTY:
-        slot = (slot + 1) & mask
+        slot += 1
+        if slot == table.shape[0]:
+            slot = np.int64(0)
     return slot
 
 
+@part
+def has_room(table, used, more):
+    """Whether ``more`` keys fit beside ``used`` at three quarters' load: beyond it linear probing gets long."""
+    return 4 * (used + more) <= 3 * table.shape[0]
+
+
 @kernel
-def rehash(old, new):
-    """Insert every row of table ``old`` into the larger, empty table ``new`` (WRITTEN). O(len(old))."""
+def rehash(old, new, keep_zero):
+    """Insert the rows of table ``old`` into the empty table ``new`` (WRITTEN); returns how many. O(len(old)).
+
+    keep_zero  int64  0: keys whose values have all fallen to zero are left behind
+    """
+    kept = 0
     for i in range(old.shape[0]):
+        ahead = i + 16
+        if ahead < old.shape[0] and old[ahead, 0] != EMPTY:
+            prefetch(new, home_slot(new, old[ahead, 0]))
+        counted = keep_zero != 0 and old[i, 0] != EMPTY
         if old[i, 0] != EMPTY:
+            for j in range(1, old.shape[1]):
+                counted = counted or old[i, j] != 0
+        if counted:
+            kept += 1
             slot = find_slot(new, old[i, 0])
             for j in range(old.shape[1]):
                 new[slot, j] = old[i, j]
+    return kept
 
 
 @kernel
 def intern_pairs(table, first, second, next_row, new_first, new_second, out):
     """Give every pair (first, second) the row of its first appearance.
 
-    table       int64[cap, 2]  (first << 32 | second, row), WRITTEN; must have room for n new pairs at half load
+    table       int64[cap, 2]  (first << 32 | second, row), WRITTEN; must have room for n new pairs
     first       int32[n], second int32[n]
     next_row    int64          row of the next new pair
     new_first   int32[n], new_second int32[n], WRITTEN: the new pairs in order

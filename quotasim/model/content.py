@@ -83,6 +83,7 @@ class Content:
         self._role = Appendable(np.uint8)
         self._repeat_descriptor = Appendable(np.int64)
         self._repeat_extra = Appendable(np.int32)
+        self._special = False
         self._awaited: dict[int, list[int]] = {}  # blob of an unknown child -> indexes that list it
         self._late: list[tuple[int, int]] = []  # (manifest, index that listed it before it was known)
         self._relations: tuple[Array, Array, Array, Array] | None = None
@@ -106,6 +107,11 @@ class Content:
     def descriptor_count(self) -> int:
         """Number of descriptors, repeats folded."""
         return len(self._target)
+
+    @property
+    def has_special_blobs(self) -> bool:
+        """Whether any blob is foreign or of unknown size: kernels look at flags only then."""
+        return self._special
 
     @property
     def nbytes(self) -> int:
@@ -158,6 +164,7 @@ class Content:
                 block = np.zeros(new, values.dtype)
                 block[at] = values[fresh][::-1]
                 column.extend(block)
+            self._special = self._special or bool(np.any(flags & (FLAG_FOREIGN | FLAG_UNKNOWN_SIZE)))
             self._blob_manifest.extend(np.full(new, NULL, np.int32))
         self._check_conflicts(digests, rows, size, flags)
         return rows
@@ -220,6 +227,16 @@ class Content:
     def digests(self, blobs: Array) -> list[str]:
         """Return the digests of blob rows. O(len(blobs))."""
         return [self.digest(int(blob)) for blob in blobs]
+
+    def digest_array(self, blobs: Array) -> DigestArray:
+        """Return the digests of blob rows as a column. O(len(blobs))."""
+        rows = np.asarray(blobs, np.int64)
+        algorithm = ((self._flags.rows[rows] & FLAG_SHA512) != 0).astype(np.uint8)
+        words = self._digests.words[rows]
+        # Rows of sha512 digests ascend with their blobs.
+        wide = self._sha512.words[np.searchsorted(self._sha512_blob.rows, rows[algorithm == SHA512])]
+        words[algorithm == SHA512] = wide[:, :4]
+        return DigestArray(algorithm=algorithm, words256=words, words512=wide)
 
     def find_manifest(self, digest: str) -> int:
         """Return the manifest row of ``digest``, or NULL."""
@@ -345,6 +362,11 @@ class Content:
                 if child not in seen and self._kind.rows[child] == Kind.INDEX:
                     seen.add(child)
                     stack.append(child)
+
+    def restore_late(self, child: Array, index: Array) -> None:
+        """Take over ``late_child`` and ``late_index`` as :meth:`graph` gave them (a snapshot)."""
+        self._late = list(zip(child.tolist(), index.tolist(), strict=True))
+        self._relations = None
 
     # --- reading ----------------------------------------------------------------------------------------------
     def graph(self) -> Graph:

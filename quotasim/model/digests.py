@@ -327,7 +327,7 @@ class DigestTable:
         """
         words = self._checked(words)
         count = words.shape[0]
-        found, hashes = np.empty(count, np.int32), np.empty(intern.BLOCK, np.uint64)
+        found, block = np.empty(count, np.int32), np.empty((intern.BLOCK, 2), np.uint64)
         # Room for the case that all are new. Pages of it that stay unused stay without memory.
         self._make_room(count)
         done = 0
@@ -341,7 +341,7 @@ class DigestTable:
                     self._rows,
                     self._used,
                     self._multipliers,
-                    hashes,
+                    block,
                     found,
                 )
                 if done == count:
@@ -364,9 +364,9 @@ class DigestTable:
         InvalidValue : another width.
         """
         words = self._checked(words)
-        found, hashes = np.empty(words.shape[0], np.int32), np.empty(intern.BLOCK, np.uint64)
+        found, block = np.empty(words.shape[0], np.int32), np.empty((intern.BLOCK, 2), np.uint64)
         with np.errstate(over="ignore"):
-            intern.find(words, self._slots, self._bits, self._rows, self._multipliers, hashes, found)
+            intern.find(words, self._slots, self._bits, self._rows, self._multipliers, block, found)
         return found
 
     def append_unhashed(self, words: Words) -> int:

@@ -19,11 +19,8 @@ Ids = npt.NDArray[np.int32]
 
 
 def empty_table(rows: int, width: int = 2) -> Array:
-    """Return an empty hash table, int64[capacity, width], that holds ``rows`` keys at no more than half load."""
-    capacity = 8
-    while capacity < 2 * rows:
-        capacity *= 2
-    table = np.zeros((capacity, width), np.int64)
+    """Return an empty hash table, int64[capacity, width], with room for ``rows`` keys."""
+    table = np.zeros((rows * 4 // 3 + 8, width), np.int64)
     table[:, 0] = EMPTY
     return table
 
@@ -104,10 +101,10 @@ class PairIndex:
         # In slices that fit the table as it is: room for all to be new would be far too much where pairs repeat.
         done = 0
         while done < count:
-            free = self.table.shape[0] // 2 - len(self)
+            free = self.table.shape[0] * 3 // 4 - len(self)
             if free <= 0:
-                grown = empty_table(self.table.shape[0])
-                tables.rehash(self.table, grown)
+                grown = empty_table(self.table.shape[0] * 2)
+                tables.rehash(self.table, grown, 1)
                 self.table = grown
                 continue
             stop = min(count, done + free)

@@ -66,6 +66,11 @@ _DTYPES: dict[str, tuple[Any, int]] = {
     "repository_lock": (np.uint8, 0),
 }
 
+_ENDS = {
+    "collect": (CURSOR_COLLECT_HEAD, CURSOR_COLLECT_TAIL),
+    "sweep": (CURSOR_SWEEP_HEAD, CURSOR_SWEEP_TAIL),
+}
+
 
 class State:
     """Columns of one branch. Only :class:`quotasim.engine.Engine` writes them, through the kernels.
@@ -172,11 +177,7 @@ class State:
         if name == "cascade":
             queue.grow(int(cursor[CURSOR_CASCADE]) + rows)
             return
-        head_at, tail_at = (
-            (CURSOR_COLLECT_HEAD, CURSOR_COLLECT_TAIL)
-            if name == "collect"
-            else (CURSOR_SWEEP_HEAD, CURSOR_SWEEP_TAIL)
-        )
+        head_at, tail_at = _ENDS[name]
         head, tail = int(cursor[head_at]), int(cursor[tail_at])
         waiting = queue.read()[head:tail]
         # A quarter more than wanted: a release at a time must not copy the queue each time.
@@ -193,13 +194,34 @@ class State:
         return (keys >> 32).astype(np.int32), (keys & 0xFFFFFFFF).astype(np.int32)
 
     def grow_blob_links(self, rows: int) -> None:
-        """Make room for ``rows`` more explicit blob links and as many again, dropping those that are gone."""
+        """Make room for ``rows`` more explicit blob links, dropping those that are gone."""
         table = self.read("blob_links")
-        alive = table[(table[:, 0] != EMPTY) & (table[:, 1] != 0)]
-        grown = empty_table((alive.shape[0] + rows) * 3 // 2)
-        rehash(np.ascontiguousarray(alive), grown)
+        grown = empty_table(int(np.count_nonzero(table[:, 0] != EMPTY)) + rows)
+        self.cursor[CURSOR_BLOB_LINKS] = rehash(table, grown, 0)
         self.replace("blob_links", grown)
-        self.cursor[CURSOR_BLOB_LINKS] = alive.shape[0]
+
+    def waiting(self, name: str) -> Array:
+        """Return what waits in queue ``collect`` or ``sweep``, int64[n, 3], first in first out."""
+        head_at, tail_at = _ENDS[name]
+        return self.read(name)[int(self.cursor[head_at]) : int(self.cursor[tail_at])]
+
+    def restore_waiting(self, name: str, rows: Array) -> None:
+        """Become a state in which ``rows``, as :meth:`waiting` gave them, wait in a queue (a snapshot)."""
+        head_at, tail_at = _ENDS[name]
+        self.replace(name, rows)
+        self.cursor[head_at], self.cursor[tail_at] = 0, rows.shape[0]
+
+    def restore_blob_links(self, repository: Array, blob: Array) -> None:
+        """Become a state with exactly these explicit blob links, each once (a snapshot)."""
+        blobs, repositories = np.unique(blob, return_counts=True)
+        rows = np.empty((blob.shape[0] + blobs.shape[0], 2), np.int64)
+        rows[: blob.shape[0], 0] = (repository.astype(np.int64) << WORD) | blob
+        rows[: blob.shape[0], 1] = 1
+        rows[blob.shape[0] :, 0] = (ANY_REPOSITORY << WORD) | blobs.astype(np.int64)
+        rows[blob.shape[0] :, 1] = repositories
+        table = empty_table(rows.shape[0])
+        self.cursor[CURSOR_BLOB_LINKS] = rehash(rows, table)
+        self.replace("blob_links", table)
 
     def scope_rows(self) -> tuple[int, int]:
         """Return how many rows the ledger's two tables use."""

@@ -1,0 +1,74 @@
+"""``quotasim df``: where the bytes are."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Literal, Optional
+
+import typer
+
+from quotasim.cli.options import PROFILE_HELP, FormatOption, OutputOption, SnapshotArgument
+from quotasim.cli.output import ColumnKind, Report, Table, emit, header, heading
+from quotasim.cli.progress import working
+
+ROW_COLUMNS: dict[str, ColumnKind] = {
+    "name": "text",
+    "logical_bytes": "bytes",
+    "unique_bytes": "bytes",
+    "exclusive_bytes": "bytes",
+    "shared_bytes": "bytes",
+    "attributed_bytes": "bytes",
+}
+"""Of ``rows``, by ``--by``; docs/glossary.md says what each of them is."""
+
+_MEANING = {
+    "logical_bytes": "every image on its own, as if nothing were shared",
+    "unique_bytes": "each blob once",
+    "foreign_bytes": "of these, layers that are fetched from elsewhere",
+    "charged_bytes": "what the registry kind counts against a limit",
+    "reported_bytes": "what the vendor's display shows now",
+    "stored_bytes": "on disk, wanted or not",
+    "reclaimable_bytes": "of these, what garbage collection would free now",
+    "limit_bytes": "the limit that the kind displays",
+}
+
+
+def df(
+    snapshot: SnapshotArgument,
+    profile: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--profile", metavar="PROFILE", help=f"{PROFILE_HELP}; by default the snapshot's."),
+    ] = None,
+    by: Annotated[
+        Literal["registry", "namespace", "repository", "image"],
+        typer.Option("--by", help="What a row is."),
+    ] = "registry",
+    format: FormatOption = None,
+    output: OutputOption = None,
+) -> None:
+    """Where the bytes are: logical, unique, exclusive, shared, attributed; charged and stored."""
+    with working("counting"):
+        from quotasim.profiles import by_name
+        from quotasim.registry import Registry, load
+
+        registry = load(snapshot)
+        if profile is not None:
+            registry = Registry.from_engine(registry.engine.under(by_name(profile)))
+        usage = asdict(registry.usage())
+        rows = [asdict(row) for row in registry.df(by)]
+    figures = {key: value for key, value in usage.items() if key not in ("as_of", "profile")}
+    table = Table(ROW_COLUMNS, rows)
+    meanings = [
+        {"figure": key.removesuffix("_bytes"), "bytes": figures[key], "meaning": meaning}
+        for key, meaning in _MEANING.items()
+    ]
+    blocks: list[Table | str] = [
+        heading(registry),
+        Table({"figure": "text", "bytes": "bytes", "meaning": "text"}, meanings),
+    ]
+    if figures["unknown_size_count"]:
+        blocks.append(f"{figures['unknown_size_count']:,} blobs have no known size and are counted as 0 bytes.")
+    if by != "registry":
+        largest_first = sorted(rows, key=lambda row: (-row["attributed_bytes"], row["name"]))
+        blocks.append(Table(ROW_COLUMNS, largest_first, title=f"by {by}, the largest share first"))
+    emit(Report({**header(registry), **figures, "by": by, "rows": rows}, table, blocks), format, output)

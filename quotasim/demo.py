@@ -1,0 +1,197 @@
+"""The two stories behind "why did usage not drop?", told by a registry of the kind ``acr-premium``.
+
+Both are experiments from the vendor's FAQ: an image with a layer of its own, which gives back what it took; and
+images on one base, of which all but the last give back almost nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from quotasim import frames, plots
+from quotasim.model.oci import Blob, Image
+from quotasim.registry import Registry
+from quotasim.results import Usage, Why
+from quotasim.units import format_bytes, parse_time
+
+PROFILE: Final = "acr-premium"
+START: Final = "2025-12-31T23:30:00Z"
+ORIGIN: Final = "2026-01-01T00:00:00Z"
+"""Minute 0: what was pushed before has long arrived in the display."""
+
+MIB: Final = 2**20
+GIB: Final = 2**30
+
+EMPTY_LAYER: Final = Blob("sha256:a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4", 32)
+"""The empty tar file under gzip, which a build step that changes nothing leaves; half the world shares it."""
+
+_TAR_BLOCK: Final = 512
+_STORED_BLOCK: Final = 65_535
+_STORED_OVERHEAD: Final = 5
+_GZIP_FRAME: Final = 18
+
+
+def random_layer_bytes(content: int) -> int:
+    """Size of a layer that holds one file of random bytes, which gzip cannot make smaller and so makes larger.
+
+    The tar file has a header block before the content and two empty blocks after it. DEFLATE stores what it cannot
+    compress in blocks of at most 65,535 bytes with 5 bytes before each (RFC 1951, section 3.2.4); gzip adds a header of
+    10 and a trailer of 8 (RFC 1952, section 2.3). This is the least that DEFLATE can do; a real layer may be a little larger.
+
+    Parameters
+    ----------
+    content : bytes of the file.
+
+    Examples
+    --------
+    >>> random_layer_bytes(2**30) - 2**30
+    83479
+    """
+    tar = _TAR_BLOCK + -(-content // _TAR_BLOCK) * _TAR_BLOCK + 2 * _TAR_BLOCK
+    return tar + -(-tar // _STORED_BLOCK) * _STORED_OVERHEAD + _GZIP_FRAME
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Usage after something happened.
+
+    Attributes
+    ----------
+    minute : since minute 0.
+    text : what happened.
+    mark : what the picture says of it; empty for what the picture shows by itself.
+    """
+
+    minute: float
+    text: str
+    mark: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A registry that has lived through one of the stories.
+
+    Attributes
+    ----------
+    title : what it shows.
+    steps : in order of time.
+    answers : what :meth:`Registry.why` said, by the moment at which it was asked.
+    """
+
+    title: str
+    registry: Registry
+    steps: tuple[Step, ...]
+    answers: tuple[tuple[str, Why], ...]
+
+
+class _Teller:
+    """Lets time pass to a minute, and notes usage there."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.origin = parse_time(ORIGIN)
+        self.steps: list[Step] = []
+
+    def at(self, minute: float) -> None:
+        """Let time pass up to a minute."""
+        self.registry.advance(f"{self.origin + round(minute * 60_000_000) - self.registry.now}us")
+
+    def note(self, text: str, mark: str = "") -> None:
+        """Note usage now."""
+        minute = (self.registry.now - self.origin) / 60_000_000
+        self.steps.append(Step(minute, text, mark, self.registry.usage()))
+
+
+def one_gib() -> Story:
+    """An image with 1 GiB of its own: usage goes up when it is pushed, and comes back when it is deleted."""
+    registry = Registry(PROFILE, start=START)
+    base = Blob.synthetic("demo: alpine base", 3_626_897)
+    tool = Blob.synthetic("demo: tool", 9_310_208)
+    registry.push("alpine:3.20", Image([base], Blob.synthetic("demo: alpine config", 1_471)))
+    registry.push("tools/shell:1", Image([base, tool, EMPTY_LAYER], Blob.synthetic("demo: shell config", 2_210)))
+    teller = _Teller(registry)
+    teller.at(0)
+    teller.note("two images are there, both on the alpine base")
+
+    random = Blob.synthetic("demo: 1 GiB from /dev/urandom", random_layer_bytes(GIB))
+    image = Image([base, random, EMPTY_LAYER], Blob.synthetic("demo: 1gb config", 2_684))
+    teller.at(3)
+    pushed = registry.push("1gb", image)
+    teller.note(
+        f"push 1gb: {format_bytes(pushed.uploaded_bytes)} are new, "
+        f"{format_bytes(pushed.deduplicated_bytes)} (base, empty layer) were there",
+        "push 1gb",
+    )
+    teller.at(8)
+    teller.note("five minutes on: the display has it")
+    teller.at(15)
+    asked = registry.why("1gb")
+    registry.delete("1gb")
+    teller.note("delete 1gb: no longer charged; the display and the disk do not know yet", "delete 1gb")
+    teller.at(20)
+    teller.note("five minutes on: all is as it was")
+    teller.at(24)
+    title = "1  One image with a layer of its own: usage comes back, some minutes later"
+    return Story(title, registry, tuple(teller.steps), (("before the deletion", asked),))
+
+
+def shared_base() -> Story:
+    """Ten images on one base: deleting nine frees next to nothing, deleting the tenth frees the base."""
+    registry = Registry(PROFILE, start=START)
+    base = [Blob.synthetic("demo: debian base", 49_571_840), Blob.synthetic("demo: runtime", 891_289_600)]
+    names = [f"app-{number:02d}:v1" for number in range(1, 11)]
+    teller = _Teller(registry)
+    teller.at(0)
+    for minute, name in enumerate(names, 1):
+        own = Blob.synthetic(f"demo: {name}", 3_145_728 + 4_096 * minute)
+        teller.at(minute)
+        pushed = registry.push(name, Image([*base, own], Blob.synthetic(f"demo: {name} config", 7_200 + minute)))
+        if minute in (1, 2, 10):
+            teller.note(f"push {name}: {format_bytes(pushed.uploaded_bytes)} are new", "push ten images" if minute == 1 else "")
+    teller.at(18)
+    before = registry.why(names[0])
+    removed = registry.delete(*names[:9])
+    teller.note(
+        f"delete nine of the ten: {format_bytes(removed.freed_charged_bytes)} less charged", "delete nine"
+    )
+    teller.at(23)
+    teller.note("five minutes on: usage has hardly moved")
+    after = registry.why(names[9])
+    teller.at(33)
+    removed = registry.delete(names[9])
+    teller.note(f"delete the tenth: {format_bytes(removed.freed_charged_bytes)} less charged", "delete the tenth")
+    teller.at(38)
+    teller.note("five minutes on: nothing is left")
+    teller.at(42)
+    title = "2  Ten images on one base: deleting nine frees almost nothing, the tenth frees the base"
+    answers = (("before the nine went", before), ("after the nine went", after))
+    return Story(title, registry, tuple(teller.steps), answers)
+
+
+def stories() -> tuple[Story, Story]:
+    """Both stories."""
+    return one_gib(), shared_base()
+
+
+def draw(told: tuple[Story, ...], path: Path) -> None:
+    """Draw the stories as steps over time, one above the other, into a PNG."""
+    axes = plots.new_axes(len(told))
+    for story, ax in zip(told, axes, strict=True):
+        registry = story.registry
+        plots.usage_over_time(
+            frames.usage_series(registry.engine),
+            ax,
+            lag=pd.Timedelta(registry.profile.report_lag, "us"),
+            since=pd.Timestamp(ORIGIN),
+            until=pd.Timestamp(registry.now, unit="us", tz="UTC"),
+        )
+        plots.annotate_events(ax, {step.minute: step.mark for step in story.steps if step.mark})
+        ax.set_title(story.title, loc="left", fontsize=11, fontweight="bold")
+    axes[0].legend(loc="upper right")
+    figure = axes[0].figure
+    figure.savefig(path, dpi=110, format="png", metadata={"Software": None})
