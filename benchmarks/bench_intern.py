@@ -54,25 +54,19 @@ def ours(words: npt.NDArray[np.uint64]) -> Runner:
 
 
 @pytest.mark.benchmark(group="intern")
-def test_quotasim(
-    race: Race, ours: Runner, words: npt.NDArray[np.uint64], expected: npt.NDArray[np.int64]
-) -> None:
+def test_quotasim(race: Race, ours: Runner, words: npt.NDArray[np.uint64], expected: npt.NDArray[np.int64]) -> None:
     rows = race(ours, rounds=7, items=len(words), distinct=int(expected.max()) + 1)
     assert np.array_equal(rows, expected)
 
 
 @pytest.mark.benchmark(group="intern")
-def test_arrow(
-    race: Race, ours: Runner, words: npt.NDArray[np.uint64], expected: npt.NDArray[np.int64]
-) -> None:
+def test_arrow(race: Race, ours: Runner, words: npt.NDArray[np.uint64], expected: npt.NDArray[np.int64]) -> None:
     rows = race(Runner(intern_with_arrow, lambda: (words,)), rounds=7, items=len(words), ours=ours)
     assert np.array_equal(rows, expected)
 
 
 @pytest.mark.benchmark(group="intern")
-def test_dict(
-    race: Race, ours: Runner, words: npt.NDArray[np.uint64], expected: npt.NDArray[np.int64]
-) -> None:
+def test_dict(race: Race, ours: Runner, words: npt.NDArray[np.uint64], expected: npt.NDArray[np.int64]) -> None:
     raw = words.tobytes()
     digests = [raw[start : start + 32] for start in range(0, len(raw), 32)]
     with frozen_heap():

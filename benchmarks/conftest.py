@@ -11,7 +11,6 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numba
@@ -106,6 +105,5 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
         "numpy": np.__version__,
         "numba": numba.__version__,
         "pyarrow": pyarrow.__version__,
-        "quotasim": version("quotasim"),
         "python": platform.python_version(),
     }

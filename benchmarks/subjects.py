@@ -32,9 +32,7 @@ def namespace_profile(limit: int | None) -> RegistryProfile:
         basis=Basis.REFERENCED,
         limit=limit,
         stale_blob_links=False,
-        gc=GcPolicy(
-            roots="TAGS", index_children="recursive", referrers="ignore", grace=0, honour_blob_links=True
-        ),
+        gc=GcPolicy(roots="TAGS", index_children="recursive", referrers="ignore", grace=0, honour_blob_links=True),
         sources={},
     )
 

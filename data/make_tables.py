@@ -86,9 +86,7 @@ class History:
             at,
             media_type,
         ]
-        self.layers += [
-            (row, position, int(str(self.blobs[name][0]))) for position, name in enumerate(layers)
-        ]
+        self.layers += [(row, position, int(str(self.blobs[name][0]))) for position, name in enumerate(layers)]
         return label
 
     def index(self, label: str, *images: str) -> None:
@@ -202,9 +200,7 @@ def make_history() -> History:
     h.image("hello-world", "hello 1", [h.layer("hello 1", 2_459)])
     h.index("hello 1", "hello 1")
     legacy = [h.layer(f"legacy {n}", size, None) for n, size in enumerate((67_108_901, 1_204, 8_812_345))]
-    h.image(
-        "archive/legacy", "legacy 1", [legacy[0], empty, legacy[1], empty, legacy[2], empty], media_type=None
-    )
+    h.image("archive/legacy", "legacy 1", [legacy[0], empty, legacy[1], empty, legacy[2], empty], media_type=None)
     both_318 = [f"alpine 3.18 {AMD64}", f"alpine 3.18 {ARM64}"]
     h.scan(
         "2024-01-03T09:00:00",
@@ -218,9 +214,7 @@ def make_history() -> History:
     h.now = datetime(2024, 1, 10, 14, 30, tzinfo=UTC)
     base = [debian, h.layer("base 1.0", 21_930_776), empty]
     h.image("platform/base", "base 1.0", base)
-    h.image(
-        "team-a/web", "web 1", [*base, h.layer("web dependencies 1", 38_112_050), h.layer("web 1", 1_048_931)]
-    )
+    h.image("team-a/web", "web 1", [*base, h.layer("web dependencies 1", 38_112_050), h.layer("web 1", 1_048_931)])
     h.image("team-a/api", "api 1", [*base, h.layer("api 1", 9_771_206)])
     h.scan(
         "2024-01-10T14:30:00",
@@ -441,8 +435,7 @@ def hash_list(directory: Path) -> str:
     """The hash list, as ``sha256sum --check`` reads it."""
     paths = sorted(directory.glob("tables*/*.csv"))
     return "".join(
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(directory).as_posix()}\n"
-        for path in paths
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(directory).as_posix()}\n" for path in paths
     )
 
 

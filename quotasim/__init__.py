@@ -56,6 +56,8 @@ if TYPE_CHECKING:
         parse_time,
     )
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Basis",
     "Blob",
@@ -96,6 +98,7 @@ __all__ = [
     "Usage",
     "Verdict",
     "Why",
+    "__version__",
     "format_bytes",
     "format_duration",
     "format_time",

@@ -20,9 +20,12 @@ Array = npt.NDArray[Any]
 def find_damage(engine: Engine) -> list[str]:
     """Return one sentence for every rule that does not hold; empty where all do.
 
-    Rules: reference counts equal a recount and are never negative; running totals equal a recount and the cumulative sum of the
-    log; charges per scope equal a recount; tags point to linked manifests and each link's list of tags is those that point to it;
-    parent counts equal the linked indexes; what is held and not foreign is stored, except where the kind sweeps live blobs;
+    Rules: reference counts equal a recount and are never negative; running totals equal a recount and the
+    cumulative sum of the
+    log; charges per scope equal a recount; tags point to linked manifests and each link's list of tags is those
+    that point to it;
+    parent counts equal the linked indexes; what is held and not foreign is stored, except where the kind sweeps
+    live blobs;
     ids and times are in range and the log's causes come before their effects.
 
     Notes
@@ -62,7 +65,8 @@ def _counts(engine: Engine) -> Iterator[str]:
         storable = (graph.flags & layout.FLAG_FOREIGN == 0) | engine.profile.counts_foreign
         missing = (holders > 0) & storable & (state.read("stored") == 0)
         if missing.any():
-            yield f"blob {engine.content.digest(_first(missing))} is held and not stored ({np.count_nonzero(missing)} such)"
+            blob = engine.content.digest(_first(missing))
+            yield f"blob {blob} is held and not stored ({np.count_nonzero(missing)} such)"
 
 
 def _totals(engine: Engine) -> Iterator[str]:
@@ -141,7 +145,8 @@ def _parents(engine: Engine) -> Iterator[str]:
     wrong = count != state.read("parent_count")
     if wrong.any():
         link = _first(wrong)
-        yield f"parent_count of link {link} is {state.read('parent_count')[link]}, and {count[link]} linked indexes list it"
+        has = state.read("parent_count")[link]
+        yield f"parent_count of link {link} is {has}, and {count[link]} linked indexes list it"
 
 
 def _log(engine: Engine) -> Iterator[str]:

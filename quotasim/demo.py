@@ -6,9 +6,10 @@ images on one base, of which all but the last give back almost nothing.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import pandas as pd
 
@@ -23,8 +24,8 @@ START: Final = "2025-12-31T23:30:00Z"
 ORIGIN: Final = "2026-01-01T00:00:00Z"
 """Minute 0: what was pushed before has long arrived in the display."""
 
-MIB: Final = 2**20
 GIB: Final = 2**30
+MINUTE: Final = 60_000_000
 
 EMPTY_LAYER: Final = Blob("sha256:a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4", 32)
 """The empty tar file under gzip, which a build step that changes nothing leaves; half the world shares it."""
@@ -40,7 +41,8 @@ def random_layer_bytes(content: int) -> int:
 
     The tar file has a header block before the content and two empty blocks after it. DEFLATE stores what it cannot
     compress in blocks of at most 65,535 bytes with 5 bytes before each (RFC 1951, section 3.2.4); gzip adds a header of
-    10 and a trailer of 8 (RFC 1952, section 2.3). This is the least that DEFLATE can do; a real layer may be a little larger.
+    10 and a trailer of 8 (RFC 1952, section 2.3). This is the least that DEFLATE can do; a real layer may be a
+    little larger.
 
     Parameters
     ----------
@@ -80,6 +82,7 @@ class Story:
     ----------
     title : what it shows.
     steps : in order of time.
+    remark : for the picture, and the minute at which it is to be written.
     answers : what :meth:`Registry.why` said, by the moment at which it was asked.
     """
 
@@ -87,6 +90,7 @@ class Story:
     registry: Registry
     steps: tuple[Step, ...]
     answers: tuple[tuple[str, Why], ...]
+    remark: tuple[float, str] | None = None
 
 
 class _Teller:
@@ -99,11 +103,11 @@ class _Teller:
 
     def at(self, minute: float) -> None:
         """Let time pass up to a minute."""
-        self.registry.advance(f"{self.origin + round(minute * 60_000_000) - self.registry.now}us")
+        self.registry.advance(f"{self.origin + round(minute * MINUTE) - self.registry.now}us")
 
     def note(self, text: str, mark: str = "") -> None:
         """Note usage now."""
-        minute = (self.registry.now - self.origin) / 60_000_000
+        minute = (self.registry.now - self.origin) / MINUTE
         self.steps.append(Step(minute, text, mark, self.registry.usage()))
 
 
@@ -125,14 +129,15 @@ def one_gib() -> Story:
     teller.note(
         f"push 1gb: {format_bytes(pushed.uploaded_bytes)} are new, "
         f"{format_bytes(pushed.deduplicated_bytes)} (base, empty layer) were there",
-        "push 1gb",
+        f"push 1gb\n{format_bytes(pushed.uploaded_bytes)} are new",
     )
     teller.at(8)
     teller.note("five minutes on: the display has it")
     teller.at(15)
     asked = registry.why("1gb")
-    registry.delete("1gb")
-    teller.note("delete 1gb: no longer charged; the display and the disk do not know yet", "delete 1gb")
+    removed = registry.delete("1gb")
+    freed = f"{format_bytes(removed.freed_charged_bytes)} less charged"
+    teller.note(f"delete 1gb: {freed}; the display and the disk follow", f"delete 1gb\n{freed}")
     teller.at(20)
     teller.note("five minutes on: all is as it was")
     teller.at(24)
@@ -152,25 +157,28 @@ def shared_base() -> Story:
         teller.at(minute)
         pushed = registry.push(name, Image([*base, own], Blob.synthetic(f"demo: {name} config", 7_200 + minute)))
         if minute in (1, 2, 10):
-            teller.note(f"push {name}: {format_bytes(pushed.uploaded_bytes)} are new", "push ten images" if minute == 1 else "")
+            new = f"{format_bytes(pushed.uploaded_bytes)} are new"
+            mark = f"push ten images, one a minute\nthe first: {new}" if minute == 1 else ""
+            teller.note(f"push {name}: {new}", mark)
     teller.at(18)
     before = registry.why(names[0])
     removed = registry.delete(*names[:9])
-    teller.note(
-        f"delete nine of the ten: {format_bytes(removed.freed_charged_bytes)} less charged", "delete nine"
-    )
+    freed = f"{format_bytes(removed.freed_charged_bytes)} less charged"
+    teller.note(f"delete nine of the ten: {freed}", f"delete nine of the ten\n{freed}")
     teller.at(23)
     teller.note("five minutes on: usage has hardly moved")
     after = registry.why(names[9])
     teller.at(33)
     removed = registry.delete(names[9])
-    teller.note(f"delete the tenth: {format_bytes(removed.freed_charged_bytes)} less charged", "delete the tenth")
+    freed = f"{format_bytes(removed.freed_charged_bytes)} less charged"
+    teller.note(f"delete the tenth: {freed}", f"delete the tenth\n{freed}")
     teller.at(38)
     teller.note("five minutes on: nothing is left")
     teller.at(42)
     title = "2  Ten images on one base: deleting nine frees almost nothing, the tenth frees the base"
     answers = (("before the nine went", before), ("after the nine went", after))
-    return Story(title, registry, tuple(teller.steps), answers)
+    remark = f"why? {after.reference} still holds the base:\n{format_bytes(after.exclusive_bytes)} go only with it"
+    return Story(title, registry, tuple(teller.steps), answers, remark=(26.5, remark))
 
 
 def stories() -> tuple[Story, Story]:
@@ -178,20 +186,31 @@ def stories() -> tuple[Story, Story]:
     return one_gib(), shared_base()
 
 
-def draw(told: tuple[Story, ...], path: Path) -> None:
-    """Draw the stories as steps over time, one above the other, into a PNG."""
-    axes = plots.new_axes(len(told))
+def draw(told: Sequence[Story], file: str | os.PathLike[str] | IO[bytes]) -> None:
+    """Draw the stories as steps over time, one above the other, and write that as a PNG."""
+    figure, axes = plots.new_figure(len(told), height=3.9)
     for story, ax in zip(told, axes, strict=True):
         registry = story.registry
+        lag, wait = registry.profile.report_lag, registry.profile.sweep_after
         plots.usage_over_time(
             frames.usage_series(registry.engine),
             ax,
-            lag=pd.Timedelta(registry.profile.report_lag, "us"),
+            lag=pd.Timedelta(lag, "us"),
             since=pd.Timestamp(ORIGIN),
             until=pd.Timestamp(registry.now, unit="us", tz="UTC"),
         )
-        plots.annotate_events(ax, {step.minute: step.mark for step in story.steps if step.mark})
+        marked = [step for step in story.steps if step.mark]
+        plots.annotate_events(ax, {step.minute: step.mark for step in marked})
+        for step, late, text in (
+            (marked[0], lag, "{}\nuntil the\ndisplay\nfollows"),
+            (marked[-1], max(lag, wait), "{}\nuntil display\nand disk\nfollow"),
+        ):
+            end = step.minute + late / MINUTE
+            plots.annotate_delay(ax, step.minute, end, text.format(f"{late / MINUTE:g} min"), height=0.55)
+        if story.remark is not None:
+            plots.annotate_place(ax, *story.remark, height=0.42)
         ax.set_title(story.title, loc="left", fontsize=11, fontweight="bold")
-    axes[0].legend(loc="upper right")
-    figure = axes[0].figure
-    figure.savefig(path, dpi=110, format="png", metadata={"Software": None})
+    handles, labels = axes[0].get_legend_handles_labels()
+    title = f"simulated registry of the kind {PROFILE}"
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9, title=title)
+    figure.savefig(file, dpi=110, format="png", metadata={"Software": None})

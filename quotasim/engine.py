@@ -27,7 +27,8 @@ BULK = 10_000
 """Operations from which on room is made for what they are likely to need, in one go."""
 
 NEW_PAIRS = 0.9
-"""Part of the references of a bulk load that may be the first of their blob in their scope: the benchmark fixture's and a little."""
+"""Part of the references of a bulk load that may be the first of their blob in their scope: the benchmark
+fixture's and a little."""
 
 _REFERRERS = {
     "ignore": layout.REFERRERS_IGNORE,
@@ -169,9 +170,7 @@ class Engine:
             until=until,
         )
 
-    def apply(
-        self, ops: Operations = NO_OPERATIONS, until: int | None = None, *, importing: bool = False
-    ) -> Outcome:
+    def apply(self, ops: Operations = NO_OPERATIONS, until: int | None = None, *, importing: bool = False) -> Outcome:
         """Apply operations and let time pass to ``until``; the only way in which state changes.
 
         Parameters
@@ -231,9 +230,7 @@ class Engine:
             self.next_batch = int(ops.batch[-1]) + 1
         state.now = end
         state.version += 1
-        return Outcome(
-            first_event, len(log), int(cursor[layout.CURSOR_REFUSED]), int(cursor[layout.CURSOR_NEEDED])
-        )
+        return Outcome(first_event, len(log), int(cursor[layout.CURSOR_REFUSED]), int(cursor[layout.CURSOR_NEEDED]))
 
     def linked_in(self, repository: int) -> Array:
         """Return the links of a repository, in digest order."""
@@ -293,7 +290,9 @@ class Engine:
             state.grow_blob_links(rows)
 
     def next_due(self) -> int | None:
-        """Return the time at which the next candidate or released blob falls due, or None. Entries may turn out to be void."""
+        """Return the time at which the next candidate or released blob falls due, or None. Entries may turn out to
+        be void.
+        """
         cursor, profile = self.state.cursor, self.profile
         due = []
         if cursor[layout.CURSOR_COLLECT_HEAD] < cursor[layout.CURSOR_COLLECT_TAIL]:

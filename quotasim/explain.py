@@ -128,7 +128,9 @@ def preview(registry: Registry, references: Sequence[str], hazards: tuple[Hazard
 
 
 def _collect(registry: Registry) -> None:
-    """Let everything come back that will: by time where the kind collects by itself, else by one run of its collector."""
+    """Let everything come back that will: by time where the kind collects by itself, else by one run of its
+    collector.
+    """
     if registry.profile.collection == "manual":
         registry.apply(registry.plan_gc())
         return
@@ -165,9 +167,8 @@ def _timeline(engine: Engine, first: int, charged: int, stored: int, start: int)
             stored += exact_sum(stored_deltas[now])
             shown = engine.figures()["charged_bytes"] - exact_sum(total)
             events = int(np.searchsorted(log.column("time"), at - lag, side="right")) if lag else None
-            if events is None:
-                reported = charged
-            else:
+            reported = charged
+            if events is not None:
                 reported = shown + exact_sum(total[: max(events, engine.settled_events)])
             kinds = sorted({int(k) for k in kind[now]})
             causes = [_CAUSES[EventKind(k)] for k in kinds if EventKind(k) in _CAUSES]
@@ -182,4 +183,3 @@ def _timeline(engine: Engine, first: int, charged: int, stored: int, start: int)
             ):
                 rows.append(row)
     return rows
-

@@ -165,9 +165,7 @@ def _logical_deltas(engine: Engine) -> Array:
     return deltas
 
 
-def usage_series(
-    engine: Engine, every: Every | None = None, by: Literal["scope"] | None = None
-) -> pd.DataFrame:
+def usage_series(engine: Engine, every: Every | None = None, by: Literal["scope"] | None = None) -> pd.DataFrame:
     """Usage over time: running totals of the log's deltas, as right-continuous steps.
 
     Parameters
@@ -218,10 +216,7 @@ def _series_by_scope(engine: Engine, every: Every | None) -> pd.DataFrame:
     order = np.argsort(scope, kind="stable")
     rows, starts = np.unique(scope[order], return_index=True)
     titles = scope_names(engine.names, profile.scope)
-    named = {
-        titles[row]: changed[part]
-        for row, part in zip(rows.tolist(), np.split(order, starts[1:]), strict=False)
-    }
+    named = {titles[row]: changed[part] for row, part in zip(rows.tolist(), np.split(order, starts[1:]), strict=False)}
     end = None if time.size == 0 else int(time[-1])
     ordered = sorted(named)
     parts = [
@@ -290,13 +285,13 @@ def monthly_replay(engine: Engine) -> pd.DataFrame:
 
     Returns
     -------
-    A frame of ``month`` (``2015-09``); after the month's last event ``live_tag_bindings``,
-    ``live_manifests``, ``live_blobs``, ``logical_bytes``, ``live_unique_bytes``, ``ever_unique_bytes``
-    (blobs ever stored, each once) and ``dedup_ratio`` (float64, logical by unique bytes to 4 digits, NaN
-    where there are none); and of the month ``manifest_pushes`` (manifests that became live),
-    ``manifests_orphaned`` (that ceased to be), ``bytes_uploaded_new``, ``bytes_freed_by_refcount`` (growth
-    and fall of the unique bytes) and ``tag_ops`` (tags set, moved and removed because somebody asked for
-    it).
+    A frame of ``month`` (``2015-09``); after its last event ``live_tag_bindings``, ``live_manifests``,
+    ``live_blobs`` (layers and configs: of every live manifest its own bytes are left out), ``logical_bytes``,
+    ``live_unique_bytes``, ``ever_unique_bytes`` (blobs ever stored, each once) and ``dedup_ratio`` (float64,
+    logical by unique bytes to 4 digits, NaN where there are none); and of the month ``manifest_pushes``
+    (manifests that became live), ``manifests_orphaned`` (that ceased to be), ``bytes_uploaded_new``,
+    ``bytes_freed_by_refcount`` (growth and fall of the unique bytes) and ``tag_ops`` (tags set, moved and
+    removed because somebody asked for it).
 
     Notes
     -----
@@ -308,9 +303,7 @@ def monthly_replay(engine: Engine) -> pd.DataFrame:
     edges = _bin_edges(int(time[0]), int(time[-1]), "month") if time.size else np.empty(1, np.int64)
     bounds = np.searchsorted(time, edges) if time.size else np.zeros(1, np.int64)
     asked = log.column("cause") == NULL
-    tags = np.isin(kind, (layout.OP_TAG, layout.OP_UNTAG)) | (kind == layout.OP_PUSH) & (
-        log.column("tag") != NULL
-    )
+    tags = np.isin(kind, (layout.OP_TAG, layout.OP_UNTAG)) | (kind == layout.OP_PUSH) & (log.column("tag") != NULL)
 
     def stock(deltas: Array) -> Array:
         return cumulative(deltas)[bounds[1:] - 1]
@@ -329,7 +322,7 @@ def monthly_replay(engine: Engine) -> pd.DataFrame:
             "month": _text([str(month) for month in edges[:-1].view("M8[us]").astype("M8[M]")]),
             "live_tag_bindings": stock(log.column("bindings")),
             "live_manifests": stock(manifests),
-            "live_blobs": stock(log.column("blobs")),
+            "live_blobs": stock(log.column("blobs").astype(np.int64) - manifests),
             "logical_bytes": logical,
             "live_unique_bytes": live,
             "ever_unique_bytes": stock(log.column("first_stored_bytes")),

@@ -1,9 +1,11 @@
-"""Pictures of usage: frames in, matplotlib Axes out. Steps, since usage jumps; binary prefixes, since sizes are binary."""
+"""Pictures of usage: frames in, matplotlib Axes out. Steps, since usage jumps; binary prefixes, since sizes are
+binary.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,28 +18,29 @@ from quotasim.units import format_bytes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["annotate_events", "new_axes", "usage_over_time"]
+__all__ = ["annotate_delay", "annotate_events", "annotate_place", "new_figure", "usage_over_time"]
+
+Array = npt.NDArray[np.float64]
+Style = Mapping[str, Any]
 
 # Of the palette of Okabe and Ito; in grey they differ by lightness, and by form in any case.
-CHARGED = {"color": "#0072B2", "linewidth": 2.4, "linestyle": "-"}
-REPORTED = {"color": "#D55E00", "linewidth": 2.0, "linestyle": (0, (4, 2))}
-STORED = {"facecolor": "#DDDDDD", "edgecolor": "#8A8A8A", "linewidth": 0.8}
-LIMIT = {"color": "#000000", "linewidth": 1.0, "linestyle": ":"}
+CHARGED: Style = {"color": "#0072B2", "linewidth": 2.4, "linestyle": "-"}
+REPORTED: Style = {"color": "#D55E00", "linewidth": 2.0, "linestyle": (0, (4, 2))}
+STORED: Style = {"facecolor": "#E3E3E3", "edgecolor": "#8A8A8A", "linewidth": 0.8}
+LIMIT: Style = {"color": "#000000", "linewidth": 1.0, "linestyle": ":"}
 
 _PREFIXES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
-Array = npt.NDArray[np.float64]
 
-
-def new_axes(rows: int = 1, *, width: float = 9.0, height: float = 3.6) -> list[Axes]:
-    """Axes below each other in a new figure that no window shows.
+def new_figure(rows: int = 1, *, width: float = 9.0, height: float = 3.6) -> tuple[Figure, list[Axes]]:
+    """Return a new figure that no window shows, and Axes below each other in it.
 
     Parameters
     ----------
     width, height : inches of each.
     """
     figure = Figure(figsize=(width, height * rows), layout="constrained")
-    return list(np.atleast_1d(figure.subplots(rows)))
+    return figure, list(np.atleast_1d(figure.subplots(rows)))
 
 
 def usage_over_time(
@@ -57,13 +60,14 @@ def usage_over_time(
     ax : to draw on; by default one of a new figure.
     lag : by which the vendor's display follows the charge; None: nothing reported is drawn.
     limit : bytes to draw a line at.
-    since, until : what to show, by default from the first change to the last. With ``since`` the axis counts minutes from it.
+    since, until : what to show, by default from the first change to the last. With ``since`` the axis counts
+        minutes from it.
 
     Returns
     -------
     The Axes.
     """
-    axes = new_axes()[0] if ax is None else ax
+    axes = new_figure()[1][0] if ax is None else ax
     if frame.empty:
         return axes
     first = frame["time"].iloc[0] if since is None else since
@@ -71,10 +75,7 @@ def usage_over_time(
     ends = [last] if lag is None else [last, last + lag]
     end = max(*ends, first) if until is None else until
 
-    def place(times: pd.Series[pd.Timestamp]) -> Array | pd.Series[pd.Timestamp]:
-        return times if since is None else (times - first) / pd.Timedelta(minutes=1)
-
-    def steps(column: str, shift: pd.Timedelta) -> tuple[Array | pd.Series[pd.Timestamp], Array]:
+    def steps(column: str, shift: pd.Timedelta) -> tuple[npt.NDArray[Any], Array]:
         """Return the corners of a staircase over what is shown, its last step drawn to the end."""
         times = frame["time"] + shift
         values = frame[column].to_numpy(np.float64)
@@ -82,7 +83,10 @@ def usage_over_time(
         head = values[before[-1]] if before.size else 0.0
         shown = (times > first) & (times <= end)
         corners = pd.concat([pd.Series([first]), times[shown], pd.Series([end])], ignore_index=True)
-        return place(corners), np.concatenate(([head], values[shown], [0.0]))
+        inside = values[shown]
+        tail = inside[-1] if inside.size else head
+        x = corners.dt.tz_localize(None) if since is None else (corners - first).dt.total_seconds() / 60
+        return x.to_numpy(), np.concatenate(([head], inside, [tail]))
 
     unit = _unit(float(max(frame["charged_bytes"].max(), frame["stored_bytes"].max(), limit or 0)))
     for column, shift, style, label in (
@@ -94,7 +98,6 @@ def usage_over_time(
             continue
         x, values = steps(column, shift)
         y = values / unit
-        y[-1] = y[-2]
         if style is None:
             axes.fill_between(x, y, step="post", label=label, **STORED)
         else:
@@ -117,23 +120,55 @@ def usage_over_time(
 
 
 def annotate_events(ax: Axes, events: Mapping[float, str]) -> Axes:
-    """Mark what was done: a line and a text above it.
+    """Mark what was done: a line, and a text beside its upper end, for which room is made.
 
     Parameters
     ----------
     events : texts by their place on the x-axis.
     """
+    lines = max((text.count("\n") + 1 for text in events.values()), default=0)
+    bottom, top = ax.get_ylim()
+    ax.set_ylim(bottom, top * (1.04 + 0.09 * lines))
     for place, text in events.items():
         ax.axvline(place, color="#444444", linewidth=0.9, zorder=0.5)
         ax.annotate(
             text,
             (place, 1.0),
             xycoords=("data", "axes fraction"),
-            xytext=(3, -2),
+            xytext=(4, -1),
             textcoords="offset points",
-            fontsize=8.5,
+            fontsize=9,
             va="top",
         )
+    return ax
+
+
+def annotate_delay(ax: Axes, begin: float, end: float, text: str, *, height: float = 0.5) -> Axes:
+    """Show how long something takes: an arrow from ``begin`` to ``end`` on the x-axis, and a text under it.
+
+    Parameters
+    ----------
+    height : of the arrow, as a part of the Axes' height.
+    """
+    where = ("data", "axes fraction")
+    arrow = {"arrowstyle": "<->", "color": "#222222", "shrinkA": 0, "shrinkB": 0}
+    ax.annotate("", (begin, height), (end, height), xycoords=where, textcoords=where, arrowprops=arrow)
+    ax.annotate(
+        text,
+        ((begin + end) / 2, height),
+        xycoords=where,
+        xytext=(0, -5),
+        textcoords="offset points",
+        fontsize=8.5,
+        ha="center",
+        va="top",
+    )
+    return ax
+
+
+def annotate_place(ax: Axes, place: float, text: str, *, height: float = 0.5) -> Axes:
+    """Write a remark at a place on the x-axis; ``height`` is a part of the Axes' height."""
+    ax.annotate(text, (place, height), xycoords=("data", "axes fraction"), fontsize=9, ha="center", va="center")
     return ax
 
 

@@ -1,4 +1,6 @@
-"""Building an engine that holds a given end state: for importers, and to look at one registry under another kind's rules."""
+"""Building an engine that holds a given end state: for importers, and to look at one registry under another kind's
+rules.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,8 @@ class Holding:
 def populate(engine: Engine, holding: Holding, until: int) -> None:
     """Apply the events that lead to ``holding``, in time order, refusing nothing and collecting nothing.
 
-    The display has caught up afterwards. Operations at one time happen in the order uploads, pushes, tags, pulls, and drops last.
+    The display has caught up afterwards. Operations at one time happen in the order uploads, pushes, tags, pulls,
+    and drops last.
     O(references + operations log operations).
     """
     links = engine.names.links
@@ -65,7 +68,10 @@ def populate(engine: Engine, holding: Holding, until: int) -> None:
         # code, time, link, tag, blob, repository
         _part(layout.OP_UPLOAD, holding.uploaded_at, blob=holding.upload_blob, repository=holding.upload_repository),
         _part(
-            layout.OP_UPLOAD, holding.released_at, blob=holding.loose_blob, repository=np.full(loose, somewhere, np.int32)
+            layout.OP_UPLOAD,
+            holding.released_at,
+            blob=holding.loose_blob,
+            repository=np.full(loose, somewhere, np.int32),
         ),
         _part(layout.OP_PUSH, holding.linked_at, link=holding.link, repository=links.first[holding.link]),
         _part(
@@ -115,7 +121,12 @@ def populate(engine: Engine, holding: Holding, until: int) -> None:
 
 
 def _part(
-    code: int, time: Array, *, link: Array | None = None, tag: Array | None = None, blob: Array | None = None,
+    code: int,
+    time: Array,
+    *,
+    link: Array | None = None,
+    tag: Array | None = None,
+    blob: Array | None = None,
     repository: Array,
 ) -> tuple[int, Array, Array, Array, Array, Array]:
     """Return one kind of operation as columns."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from quotasim import explain
+from quotasim import explain, lookup, outcomes, populate
 from quotasim.accounting import selection
 from quotasim.accounting.basis import Basis, Scope, basis_bytes, scope_names, scope_of_repositories
-from quotasim.accounting.quota import Decision, Verdict
+from quotasim.accounting.quota import Decision
 from quotasim.accounting.reporting import reported_bytes
 from quotasim.accounting.selection import Hazard
 from quotasim.accounting.sharing import BY, By, SharingRow, sharing_rows
@@ -21,19 +21,14 @@ from quotasim.engine import Engine, Outcome, operations
 from quotasim.errors import (
     InvalidReference,
     InvalidValue,
-    Locked,
     StalePlan,
     StateDamaged,
-    UnknownReference,
-    UnknownRepository,
-    nearest_names,
 )
 from quotasim.gc.plan import GcPlan, plan, reclaimable_bytes
 from quotasim.gc.policy import GcPolicy
 from quotasim.kernels import NULL, layout
-from quotasim.model.catalogue import add_manifest
-from quotasim.model.log import EventKind, Reason
-from quotasim.model.oci import Blob, Image, Index, Reference, parse_reference, parse_repository
+from quotasim.model.catalogue import add_manifest, children_first
+from quotasim.model.oci import Blob, Image, Index, parse_reference, parse_repository
 from quotasim.model.totals import exact_sum
 from quotasim.profiles import by_name
 from quotasim.profiles.base import RegistryProfile
@@ -52,8 +47,6 @@ Array = npt.NDArray[Any]
 
 TRACE_NAME = "trace.parquet"
 
-_REASONS = {Reason.NONE: "", Reason.QUOTA: "quota", Reason.LOCKED: "locked", Reason.NOT_LINKED: "not linked"}
-
 
 class Registry:
     """A simulated container registry of one kind.
@@ -62,7 +55,8 @@ class Registry:
     ----------
     profile : a profile's name, or a :class:`RegistryProfile`.
     start : the time at which it begins, an ISO date or time (UTC) or an aware datetime.
-    limit : bytes that each scope of the profile may be charged: an int or ``"500 GiB"``; by default the profile's limit.
+    limit : bytes that each scope of the profile may be charged: an int or ``"500 GiB"``; by default the profile's
+        limit.
 
     Examples
     --------
@@ -93,6 +87,7 @@ class Registry:
 
             chosen = replace(chosen, limit=parse_size(limit, name="limit"), included=None)
         self._engine = Engine(chosen, parse_time(start, name="start"))
+        self._engine.sync()
         self.name = ""
 
     @classmethod
@@ -157,15 +152,17 @@ class Registry:
         engine = self._engine
         row = add_manifest(engine.content, manifest)
         repository = engine.names.add_repository(ref.repository)
-        rows = [*_children_first(self, manifest), row]
-        tags = [NULL] * (len(rows) - 1) + [NULL if ref.tag is None else self._tag_row(repository, ref.tag)]
-        links = self._link_rows(repository, rows)
+        rows = [*children_first(engine.content, manifest), row]
+        tags = [NULL] * (len(rows) - 1) + [
+            NULL if ref.tag is None else lookup.tag_row(self._engine, repository, ref.tag)
+        ]
+        links = engine.add_links(np.full(len(rows), repository), np.array(rows))
         engine.sync()
         scope = int(scope_of_repositories(engine.names, self.profile.scope, np.array([repository]))[0])
-        used = engine.ledger.used()[scope] if scope < len(engine.ledger.used()) else 0
+        used = engine.ledger.used()[scope]
         codes = np.full(len(rows), layout.OP_PUSH)
         outcome = self._apply(codes, link=links, tag=np.array(tags), repository=np.full(len(rows), repository))
-        return self._push_result(manifest, rows, outcome, scope, used)
+        return outcomes.push_result(self._engine, manifest, rows, outcome, scope, used)
 
     def push_index(self, reference: str, images: Mapping[str, Image | Index] | Index) -> PushResult:
         """Push images by digest and an index over them, in one batch.
@@ -185,13 +182,17 @@ class Registry:
         where = engine.names.add_repository(parse_repository(repository))
         engine.sync()
         scope = int(scope_of_repositories(engine.names, self.profile.scope, np.array([where]))[0])
-        used = engine.ledger.used()[scope] if scope < len(engine.ledger.used()) else 0
+        used = engine.ledger.used()[scope]
         outcome = self._apply(np.array([layout.OP_UPLOAD]), blob=np.array([row]), repository=np.array([where]))
         stored = exact_sum(engine.log.column("stored_bytes", outcome.first_event))
-        verdict = self._verdict(outcome, scope, used)
+        verdict = outcomes.verdict_of(self._engine, outcome, scope, used)
         uploaded = max(stored, 0) if verdict.decision is not Decision.REJECT else 0
         return PushResult(
-            verdict.decision is not Decision.REJECT, blob.digest, uploaded, (blob.size or 0) - uploaded, verdict
+            verdict.decision is not Decision.REJECT,
+            blob.digest,
+            uploaded,
+            (blob.size or 0) - uploaded,
+            verdict,
         )
 
     def tag(self, reference: str, tag: str) -> None:
@@ -202,12 +203,12 @@ class Registry:
         UnknownReference : ``reference`` names nothing here.
         Locked : the repository or the tag is locked against writing.
         """
-        ref, link = self._find(reference)
+        ref, link = lookup.find(self._engine, reference)
         target = parse_reference(f"{ref.repository}:{tag}")
         repository = int(self._engine.names.links.first[link])
-        row = self._tag_row(repository, target.tag or "")
+        row = lookup.tag_row(self._engine, repository, target.tag or "")
         self._engine.sync()
-        self._refuse_locked(str(target), layout.LOCK_WRITE, repository=repository, tag=row)
+        lookup.refuse_locked(self._engine, str(target), layout.LOCK_WRITE, repository=repository, tag=row)
         self._apply(
             np.array([layout.OP_TAG]),
             link=np.array([link]),
@@ -223,12 +224,12 @@ class Registry:
         InvalidReference : it is no ``repo:tag``.
         UnknownReference, Locked
         """
-        ref, link = self._find(reference)
+        ref, link = lookup.find(self._engine, reference)
         if ref.tag is None:
             raise InvalidReference(reference, "only a tag can be removed; give repository:tag")
         repository = int(self._engine.names.links.first[link])
         row = self._engine.names.find_tag(repository, ref.tag)
-        self._refuse_locked(str(ref), layout.LOCK_DELETE, repository=repository, tag=row)
+        lookup.refuse_locked(self._engine, str(ref), layout.LOCK_DELETE, repository=repository, tag=row)
         self._apply(
             np.array([layout.OP_UNTAG]),
             link=np.array([link]),
@@ -241,18 +242,20 @@ class Registry:
 
         Parameters
         ----------
-        references : ``repo:tag`` (what that means is the profile's ``delete_by_tag``), ``repo@digest``, or ``repo@untagged`` for
+        references : ``repo:tag`` (what that means is the profile's ``delete_by_tag``), ``repo@digest``, or
+            ``repo@untagged`` for
             every untagged manifest of the repository, children of tagged indexes among them.
 
         Raises
         ------
         UnknownReference : one names nothing here; nothing is deleted.
-        Locked : one is locked against deletion; nothing is deleted. ``repo@untagged`` passes over locked manifests and lists them
+        Locked : one is locked against deletion; nothing is deleted. ``repo@untagged`` passes over locked manifests
+            and lists them
             as ``refused``.
         """
         if not references:
             raise InvalidValue("references", references, "at least one reference")
-        links, tags = self._resolve_deletion(references)
+        links, tags = lookup.resolve_deletion(self._engine, references)
         return self._delete(links, tags)
 
     def delete_repository(self, repository: str) -> DeleteResult:
@@ -263,10 +266,10 @@ class Registry:
         UnknownRepository, Locked
         """
         engine = self._engine
-        row = self._repository_row(repository)
+        row = lookup.repository_row(self._engine, repository)
         for link in engine.linked_in(row).tolist():
-            self._refuse_locked(repository, layout.LOCK_DELETE, repository=row, link=link)
-        return self._deleted(engine.delete_repository(row, self.now))
+            lookup.refuse_locked(self._engine, repository, layout.LOCK_DELETE, repository=row, link=link)
+        return outcomes.delete_result(self._engine, engine.delete_repository(row, self.now))
 
     def lock(self, target: str, *, write: bool = True, delete: bool = True) -> None:
         """Set what may be done with a tag, a manifest or a repository.
@@ -286,11 +289,11 @@ class Registry:
             bits |= layout.LOCK_DELETE
         engine = self._engine
         if target.endswith("/"):
-            row = self._repository_row(target[:-1])
+            row = lookup.repository_row(self._engine, target[:-1])
             engine.state.write("repository_lock")[row] = bits
             self._apply(np.array([layout.OP_LOCK]), repository=np.array([row]))
             return
-        ref, link = self._find(target)
+        ref, link = lookup.find(self._engine, target)
         repository = int(engine.names.links.first[link])
         tag = NULL if ref.tag is None else engine.names.find_tag(repository, ref.tag)
         if tag == NULL:
@@ -298,7 +301,10 @@ class Registry:
         else:
             engine.state.write("tag_lock")[tag] = bits
         self._apply(
-            np.array([layout.OP_LOCK]), link=np.array([link]), tag=np.array([tag]), repository=np.array([repository])
+            np.array([layout.OP_LOCK]),
+            link=np.array([link]),
+            tag=np.array([tag]),
+            repository=np.array([repository]),
         )
 
     def unlock(self, target: str) -> None:
@@ -307,14 +313,17 @@ class Registry:
 
     def pull(self, reference: str) -> str:
         """Note that an image is pulled now; returns the digest of its manifest."""
-        ref, link = self._find(reference)
+        ref, link = lookup.find(self._engine, reference)
         engine = self._engine
         repository = int(engine.names.links.first[link])
         tag = NULL if ref.tag is None else engine.names.find_tag(repository, ref.tag)
         self._apply(
-            np.array([layout.OP_PULL]), link=np.array([link]), tag=np.array([tag]), repository=np.array([repository])
+            np.array([layout.OP_PULL]),
+            link=np.array([link]),
+            tag=np.array([tag]),
+            repository=np.array([repository]),
         )
-        return self._digest_of(link)
+        return lookup.digest_of(self._engine, link)
 
     def advance(self, duration: str | timedelta | None = None, *, to: str | datetime | None = None) -> None:
         """Let time pass, by a duration (``"5min"``) or to a time; what falls due happens.
@@ -332,6 +341,7 @@ class Registry:
     def usage(self) -> Usage:
         """Return the registry's figures now. O(references) for ``reclaimable_bytes``, the rest O(1)."""
         engine, profile = self._engine, self.profile
+        engine.sync()
         figures = engine.figures()
         manifests, repeated = engine.content.repeated_bytes()
         listed = figures["logical_bytes"] + exact_sum(repeated[engine.state.read("link_count")[manifests] > 0])
@@ -358,26 +368,29 @@ class Registry:
         """Return usage in the shape of ``az acr show-usage``; ``limit`` -1 is none, as that interface has it."""
         usage = self.usage()
         limit = -1 if usage.limit_bytes is None else usage.limit_bytes
-        return {
-            "value": [{"name": "Size", "limit": limit, "currentValue": usage.reported_bytes, "unit": "Bytes"}]
-        }
+        return {"value": [{"name": "Size", "limit": limit, "currentValue": usage.reported_bytes, "unit": "Bytes"}]}
 
     def charged_by_scope(self) -> dict[str, int]:
         """Return the charged bytes of every scope of the profile; ``""`` is the registry."""
         engine = self._engine
+        engine.sync()
         return dict(zip(scope_names(engine.names, self.profile.scope), engine.ledger.used(), strict=True))
 
     def basis_bytes(self, scope: Scope, basis: Basis) -> dict[str, int]:
         """Return bytes by any scope and basis, recounted from scratch, foreign layers left out. O(references)."""
         engine = self._engine
+        engine.sync()
         figures = basis_bytes(engine.content, engine.names, engine.state, scope, basis)
         return dict(zip(scope_names(engine.names, scope), figures, strict=True))
 
     def df(self, by: By = "registry") -> list[SharingRow]:
-        """Return where the bytes are: rows by registry, namespace, repository or image, in name order. O(references)."""
+        """Return where the bytes are: rows by registry, namespace, repository or image, in name order.
+        O(references).
+        """
         if by not in BY:
             raise InvalidValue("by", by, ", ".join(BY))
         engine = self._engine
+        engine.sync()
         return sharing_rows(engine.content, engine.names, engine.state, by)
 
     def why(self, reference: str) -> Why:
@@ -391,13 +404,14 @@ class Registry:
         -----
         O(links + references once a version, then the image's blobs and their holders).
         """
-        ref, link = self._find(reference)
+        ref, link = lookup.find(self._engine, reference)
         return explain.why(self._engine, str(ref), link, self.exclusive_bytes([reference]))
 
     def exclusive_bytes(self, references: Sequence[str]) -> int:
         """Return the bytes that would leave the registry if exactly these references went. State is not changed.
 
-        Blobs that anything else holds are not counted, so the result for a set is at least the sum of the results for its
+        Blobs that anything else holds are not counted, so the result for a set is at least the sum of the results
+        for its
         members. O(descriptors of what goes).
 
         Raises
@@ -412,9 +426,9 @@ class Registry:
         for reference in references:
             ref = parse_reference(reference)
             if ref.untagged:
-                links.extend(self._untagged_in(self._repository_row(ref.repository)))
+                links.extend(lookup.untagged_in(self._engine, lookup.repository_row(self._engine, ref.repository)))
                 continue
-            _, link = self._find(reference)
+            _, link = lookup.find(self._engine, reference)
             if ref.tag is None:
                 links.append(link)
             else:
@@ -442,12 +456,12 @@ class Registry:
         deployed : digests known to run somewhere.
         """
         engine = self._engine
-        links, tags = self._resolve_deletion(delete, check_locks=False)
+        links, tags = lookup.resolve_deletion(self._engine, delete, check_locks=False)
         cascades = self.profile.referrers == "cascade"
         hazards = selection.find_hazards(
             engine.content, engine.names, engine.state, links, cascades=cascades, deployed=deployed
         )
-        hazards.extend(self._tag_hazards(tags))
+        hazards.extend(lookup.tag_hazards(self._engine, tags))
         return hazards
 
     # --- garbage collection -----------------------------------------------------------------------------------
@@ -489,11 +503,21 @@ class Registry:
 
     # --- branches, checks, frames, files ----------------------------------------------------------------------
     def branch(self, name: str = "") -> Registry:
-        """Return an independent registry with the same past. Under a millisecond: arrays are copied when first written."""
+        """Return an independent registry with the same past. Under a millisecond: arrays are copied when first
+        written.
+        """
         other = Registry.__new__(Registry)
         other._engine = self._engine.branch()
         other.name = name
         return other
+
+    def under(self, profile: str | RegistryProfile) -> Registry:
+        """Return a registry of another kind that holds the same now, with the same times. O(references).
+
+        Nothing is refused at the other kind's limit, and its collector starts from here.
+        """
+        chosen = by_name(profile) if isinstance(profile, str) else profile
+        return Registry.from_engine(populate.under(self._engine, chosen), self.name)
 
     def recompute(self) -> dict[str, int]:
         """Return the figures counted from scratch. Must equal ``engine.figures()`` at all times. O(references)."""
@@ -549,89 +573,6 @@ class Registry:
         """Apply one batch at the registry's time."""
         return self._engine.apply(operations(codes, np.full(codes.shape[0], self.now, np.int64), **columns))
 
-    def _tag_row(self, repository: int, tag: str) -> int:
-        names = self._engine.names
-        return int(
-            names.add_tags(np.array([repository]), np.array([names.tag_names.add(tag)]), np.array([0]))[0]
-        )
-
-    def _link_rows(self, repository: int, manifests: Sequence[int]) -> Array:
-        """Return link rows, and make rows for the children of indexes, whose parents the kernel counts."""
-        return self._engine.add_links(np.full(len(manifests), repository), np.array(manifests))
-
-    def _digest_of(self, link: int) -> str:
-        engine = self._engine
-        return engine.content.digest(int(engine.content.graph().own[engine.names.links.second[link]]))
-
-    def _link_label(self, link: int) -> str:
-        names = self._engine.names
-        return f"{names.repositories.values[names.links.first[link]]}@{self._digest_of(link)}"
-
-    def _repository_row(self, repository: str) -> int:
-        names = self._engine.names
-        row = names.repositories.find(parse_repository(repository))
-        if row == NULL:
-            raise UnknownRepository(repository, nearest_names(repository, names.repositories.values))
-        return row
-
-    def _find(self, reference: str) -> tuple[Reference, int]:
-        """Return a parsed reference and the link it names."""
-        ref = parse_reference(reference)
-        engine = self._engine
-        engine.sync()
-        repository = engine.names.repositories.find(ref.repository)
-        link = NULL
-        if repository != NULL and ref.tag is not None:
-            row = engine.names.find_tag(repository, ref.tag)
-            link = NULL if row == NULL else int(engine.state.read("tag_link")[row])
-        elif repository != NULL and ref.digest is not None:
-            manifest = engine.content.find_manifest(ref.digest)
-            found = NULL if manifest == NULL else engine.names.links.find(repository, manifest)
-            if found != NULL and engine.state.read("linked")[found]:
-                link = found
-        if link == NULL:
-            raise UnknownReference(reference, self._nearest(ref))
-        return ref, link
-
-    def _nearest(self, ref: Reference) -> Sequence[str]:
-        """Return references that look like one that was not found."""
-        engine = self._engine
-        candidates = [
-            f"{engine.names.repositories.values[repository]}:{engine.names.tag_label(tag)}"
-            for tag, repository in zip(*_bound_tags(engine), strict=True)
-        ]
-        return nearest_names(str(ref), candidates)
-
-    def _untagged_in(self, repository: int) -> list[int]:
-        """Return the untagged links of a repository, in digest order."""
-        links = self._engine.linked_in(repository)
-        return [int(link) for link in links[self._engine.state.read("tag_count")[links] == 0]]
-
-    def _resolve_deletion(
-        self, references: Sequence[str], *, check_locks: bool = True
-    ) -> tuple[list[int], list[int]]:
-        """Return (links, tags) that deleting the references removes, each once, in the order given."""
-        engine = self._engine
-        links: dict[int, None] = {}
-        tags: dict[int, None] = {}
-        for reference in references:
-            ref = parse_reference(reference)
-            if ref.untagged:
-                links.update(dict.fromkeys(self._untagged_in(self._repository_row(ref.repository))))
-                continue
-            _, link = self._find(reference)
-            repository = int(engine.names.links.first[link])
-            if ref.tag is not None and self.profile.delete_by_tag == "tag":
-                row = engine.names.find_tag(repository, ref.tag)
-                if check_locks:
-                    self._refuse_locked(reference, layout.LOCK_DELETE, repository=repository, tag=row)
-                tags[row] = None
-                continue
-            if check_locks:
-                self._refuse_locked(reference, layout.LOCK_DELETE, repository=repository, link=link)
-            links[link] = None
-        return list(links), list(tags)
-
     def _delete(self, links: Sequence[int], tags: Sequence[int]) -> DeleteResult:
         engine = self._engine
         if not links and not tags:
@@ -645,108 +586,7 @@ class Registry:
             tag=np.concatenate((np.array(tags, np.int32), np.full(len(links), NULL, np.int32))),
             repository=engine.names.links.first[all_links],
         )
-        return self._deleted(outcome)
-
-    def _deleted(self, outcome: Outcome) -> DeleteResult:
-        """Summarise the events of a deletion."""
-        engine = self._engine
-        log, first = engine.log, outcome.first_event
-        kind = log.column("kind", first)
-        repository, manifest, tag = (log.column(name, first) for name in ("repository", "manifest", "tag"))
-        names, own = engine.names, engine.content.graph().own
-
-        def label(row: int) -> str:
-            return f"{names.repositories.values[repository[row]]}@{engine.content.digest(int(own[manifest[row]]))}"
-
-        gone = np.flatnonzero((kind == EventKind.DELETE) | (kind == EventKind.COLLECT))
-        untagged = np.flatnonzero(kind == EventKind.UNTAG)
-        return DeleteResult(
-            tuple(label(row) for row in gone.tolist()),
-            tuple(f"{names.repositories.values[repository[row]]}:{names.tag_label(tag[row])}" for row in untagged.tolist()),
-            tuple(label(row) for row in np.flatnonzero(kind == EventKind.REFUSE).tolist()),
-            -exact_sum(log.column("charged_bytes", first)),
-            -exact_sum(log.column("stored_bytes", first)),
-        )
-
-    def _refuse_locked(
-        self, reference: str, bit: int, *, repository: int, link: int = NULL, tag: int = NULL
-    ) -> None:
-        """Raise Locked if a lock forbids it."""
-        state, names = self._engine.state, self._engine.names
-        locks = int(state.read("repository_lock")[repository])
-        tags = [] if tag == NULL else [tag]
-        if link != NULL:
-            locks |= int(state.read("link_lock")[link])
-            tags.extend(selection.tags_of(names, state, link))
-        for row in tags:
-            locks |= int(state.read("tag_lock")[row])
-        if locks & bit:
-            raise Locked(reference, "write" if bit == layout.LOCK_WRITE else "delete")
-
-    def _tag_hazards(self, tags: Sequence[int]) -> list[Hazard]:
-        """Return the hazards of removing tags only."""
-        engine = self._engine
-        hazards = []
-        for tag in tags:
-            link = int(engine.state.read("tag_link")[tag])
-            locks = int(engine.state.read("tag_lock")[tag])
-            locks |= int(engine.state.read("repository_lock")[engine.names.links.first[link]])
-            if locks & layout.LOCK_DELETE:
-                message = "the tag is locked against deletion"
-                hazards.append(Hazard("locked", "blocking", self._link_label(link), (engine.names.tag_label(tag),), message))
-        return hazards
-
-    def _verdict(self, outcome: Outcome, scope: int, used: int) -> Verdict:
-        """Return the quota's word on a push that has been applied."""
-        engine = self._engine
-        limit = engine.ledger.limits()[scope]
-        name = scope_names(engine.names, self.profile.scope)[scope]
-        if outcome.refused:
-            reasons = engine.log.column("reason", outcome.first_event)
-            reason = Reason(int(reasons[reasons != Reason.NONE][0]))
-            needed = outcome.needed_bytes if reason is Reason.QUOTA else 0
-            return Verdict(Decision.REJECT, name, used, needed, limit, _REASONS[reason])
-        charged = engine.log.column("charged_bytes", outcome.first_event)
-        needed = exact_sum(charged[charged > 0])
-        included = self.profile.included
-        if included is not None and used + needed > included:
-            return Verdict(Decision.WARN, name, used, needed, included)
-        return Verdict(Decision.ACCEPT, name, used, needed, limit)
-
-    def _push_result(
-        self, manifest: Image | Index, rows: Sequence[int], outcome: Outcome, scope: int, used: int
-    ) -> PushResult:
-        engine = self._engine
-        graph, log = engine.content.graph(), engine.log
-        verdict = self._verdict(outcome, scope, used)
-        kinds = log.column("kind", outcome.first_event)
-        stored = log.column("stored_bytes", outcome.first_event)
-        pushed = (kinds == EventKind.PUSH) | (kinds == EventKind.TAG)
-        uploaded = exact_sum(stored[pushed])
-        accepted = verdict.decision is not Decision.REJECT
-        named = np.unique(np.concatenate([engine.blobs_of(row) for row in rows]))
-        if not self.profile.counts_foreign:
-            named = named[(graph.flags[named] & layout.FLAG_FOREIGN) == 0]
-        held = exact_sum(graph.size[named]) - uploaded if accepted else 0
-        return PushResult(accepted, manifest.digest, uploaded, held, verdict)
-
-
-def _children_first(registry: Registry, manifest: Image | Index) -> list[int]:
-    """Return the manifest rows of an index's children at hand, innermost first, each once."""
-    if not isinstance(manifest, Index):
-        return []
-    rows: dict[int, None] = {}
-    for child in manifest.manifests:
-        if isinstance(child, Image | Index):
-            rows.update(dict.fromkeys(_children_first(registry, child)))
-            rows[registry.engine.content.find_manifest(child.digest)] = None
-    return list(rows)
-
-
-def _bound_tags(engine: Engine) -> tuple[list[int], list[int]]:
-    """Return (tags, their repositories) that point to something."""
-    tags = np.flatnonzero(engine.state.read("tag_link") != NULL)
-    return tags.tolist(), engine.names.tag_repository[tags].tolist()
+        return outcomes.delete_result(self._engine, outcome)
 
 
 def load(path: str | os.PathLike[str]) -> Registry:
@@ -766,7 +606,8 @@ def replay(trace: str | os.PathLike[str] | TraceTable, *, profile: str | Registr
 
     Parameters
     ----------
-    trace : a ``.jsonl.zst`` or Parquet trace, a snapshot directory that an import with ``tag_events`` wrote, or a read trace.
+    trace : a ``.jsonl.zst`` or Parquet trace, a snapshot directory that an import with ``tag_events`` wrote, or a
+        read trace.
     profile : a profile's name, or a :class:`RegistryProfile`.
 
     Raises

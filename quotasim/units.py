@@ -51,9 +51,7 @@ _DURATION_UNITS: Final = {
     )
     for name in names.split()
 }
-_DURATION_EXPECTED: Final = (
-    "a duration such as '30d', '5min', '1h30m' or '2 weeks' (units w, d, h, min, s, ms, us)"
-)
+_DURATION_EXPECTED: Final = "a duration such as '30d', '5min', '1h30m' or '2 weeks' (units w, d, h, min, s, ms, us)"
 
 _TIME: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?"

@@ -107,10 +107,7 @@ class Pair:
         pieces = [*thing.before(), thing]
         stores = self.oracle.rules.stores_foreign
         sent = {
-            digest
-            for piece in pieces
-            for digest, blob in piece.oracle.blobs().items()
-            if stores or not blob.foreign
+            digest for piece in pieces for digest, blob in piece.oracle.blobs().items() if stores or not blob.foreign
         }
         there = sent & set(self.oracle.stored)
         accepted = self.oracle.push_all(repository, [piece.oracle for piece in pieces], tag)
@@ -134,9 +131,7 @@ class Pair:
         if self.oracle.links:
             reference = pick(self.links(), which)
             repository, digest = self.resolve(reference)
-            self.both(
-                lambda: self.engine.tag(reference, name), lambda: self.oracle.tag(repository, digest, name)
-            )
+            self.both(lambda: self.engine.tag(reference, name), lambda: self.oracle.tag(repository, digest, name))
 
     def untag(self, which: int) -> None:
         """Remove a tag."""
@@ -235,9 +230,7 @@ class Pair:
         assert promise.freed_charged_bytes == self.oracle.charged_bytes() - branch.charged_bytes()
         assert promise.freed_stored_bytes == self.oracle.stored_bytes() - branch.stored_bytes()
         assert promise.already_reclaimable_bytes == self.oracle.stored_bytes() - rest.stored_bytes()
-        found = {
-            row.at: (row.charged_bytes, row.reported_bytes, row.stored_bytes) for row in promise.timeline
-        }
+        found = {row.at: (row.charged_bytes, row.reported_bytes, row.stored_bytes) for row in promise.timeline}
         assert changes(found, self.oracle) == totals
         gone = set(self.oracle.links) - set(branch.links)
         assert set(promise.deleted) == {f"{repository}@{digest}" for repository, digest in gone}
@@ -254,9 +247,7 @@ class Pair:
         engine, known = self.engine, self.oracle
         assert engine.now == known.now
         usage = engine.usage()
-        assert {name: getattr(usage, name) for name in FIGURES} == {
-            name: getattr(known, name)() for name in FIGURES
-        }
+        assert {name: getattr(usage, name) for name in FIGURES} == {name: getattr(known, name)() for name in FIGURES}
         assert nonzero(engine.charged_by_scope()) == nonzero(known.charged_by_scope())
         for scope in qs.Scope:
             for basis in BASES:

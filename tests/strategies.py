@@ -69,9 +69,7 @@ def made_profiles() -> Iterator[qs.RegistryProfile]:
         counts_manifests=False,
         **waiting,
     )
-    yield profile(
-        "distribution-2.8", "delete-untagged", gc=qs.GcPolicy(roots="TAGS", index_children="direct")
-    )
+    yield profile("distribution-2.8", "delete-untagged", gc=qs.GcPolicy(roots="TAGS", index_children="direct"))
     yield profile("acr-basic", "cascade-stale", stale_blob_links=True, basis=qs.Basis.LINKED, **waiting)
 
 
@@ -81,9 +79,7 @@ PROFILES |= {made.name: made for made in made_profiles()}
 
 def gc_rules_of(policy: qs.GcPolicy) -> oracle.GcRules:
     """Return a policy as the oracle knows it."""
-    return oracle.GcRules(
-        policy.roots, policy.index_children, policy.referrers, policy.grace, policy.honour_blob_links
-    )
+    return oracle.GcRules(policy.roots, policy.index_children, policy.referrers, policy.grace, policy.honour_blob_links)
 
 
 def rules_of(profile: qs.RegistryProfile) -> oracle.Rules:

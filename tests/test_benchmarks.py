@@ -44,9 +44,7 @@ class TestWorkload:
             assert 1 <= len(blobs) == len(set(blobs)) <= MOST_LAYERS
         assert 0 <= workload.target.min() <= workload.target.max() < workload.blob_count
 
-    def test_every_manifest_is_pushed_once_and_deleted_after_that_at_most_once(
-        self, workload: Workload
-    ) -> None:
+    def test_every_manifest_is_pushed_once_and_deleted_after_that_at_most_once(self, workload: Workload) -> None:
         pushed, deleted = set(), set()
         for manifest, is_delete in zip(
             workload.event_manifest.tolist(), workload.event_is_delete.tolist(), strict=True

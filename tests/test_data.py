@@ -31,8 +31,7 @@ def test_the_script_gives_the_committed_files(root, make_tables, tmp_path):
     make_tables.main(tmp_path)
     made = {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in tmp_path.glob("*/*.csv")}
     committed = {
-        path.relative_to(root / "data").as_posix(): path.read_bytes()
-        for path in root.glob("data/tables*/*.csv")
+        path.relative_to(root / "data").as_posix(): path.read_bytes() for path in root.glob("data/tables*/*.csv")
     }
     committed.pop("tables/monthly_replay.csv")
     assert made == committed

@@ -124,8 +124,7 @@ CASES = [
     (
         InputRejected([PROBLEM]),
         {"problems": (PROBLEM,)},
-        "the input has 1 problem, and nothing was written:\n"
-        "  blobs.parquet, row 1,234, column 'size': -5 is negative",
+        "the input has 1 problem, and nothing was written:\n  blobs.parquet, row 1,234, column 'size': -5 is negative",
         3,
     ),
     (
@@ -137,9 +136,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("error", "attributes", "message", "exit_code"), CASES, ids=lambda case: type(case).__name__
-)
+@pytest.mark.parametrize(("error", "attributes", "message", "exit_code"), CASES, ids=lambda case: type(case).__name__)
 def test_message_attributes_and_exit_code(error, attributes, message, exit_code):
     assert str(error) == message
     assert vars(error) == attributes

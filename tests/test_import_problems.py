@@ -455,9 +455,7 @@ def test_whatever_is_written_into_a_cell_is_read_or_refused(tmp_path_factory, da
     column = data.draw(st.sampled_from(sorted(tables[table])))
     cells = tables[table][column]
     cells[data.draw(st.integers(0, len(cells) - 1))] = data.draw(
-        st.one_of(
-            st.integers(), st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=20)
-        )
+        st.one_of(st.integers(), st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=20))
     )
     directory = tmp_path_factory.mktemp("cell")
     problems = ()

@@ -97,9 +97,7 @@ def test_ids_need_be_neither_dense_nor_sorted_and_layers_neither(tmp_path, write
     }
     events = tables["tag_events"]
     events["manifest_id"] = [manifest_ids[row] for row in events["manifest_id"]]
-    events["prev_manifest_id"] = [
-        None if row is None else manifest_ids[row] for row in events["prev_manifest_id"]
-    ]
+    events["prev_manifest_id"] = [None if row is None else manifest_ids[row] for row in events["prev_manifest_id"]]
     assert_equal(read_tables(write(tmp_path / "sparse", tables)), plain)
 
 

@@ -218,9 +218,7 @@ bad_texts = st.sampled_from(
 class TestText:
     @checked(80)
     @given(texts=st.lists(st.one_of(good_texts.map(lambda text: (text, None)), bad_texts), max_size=12))
-    def test_good_texts_are_read_and_bad_ones_named(
-        self, texts: list[tuple[str, DigestProblem | None]]
-    ) -> None:
+    def test_good_texts_are_read_and_bad_ones_named(self, texts: list[tuple[str, DigestProblem | None]]) -> None:
         encoded = [text.encode("ascii", "replace") for text, _ in texts]
         offsets = np.cumsum([3, *map(len, encoded)])
         data = np.frombuffer(b"..." + b"".join(encoded) + b"....", np.uint8)

@@ -182,9 +182,7 @@ def test_bytes_of_an_artifact_with_a_subject():
         '"artifactType":"application/vnd.example.signature",'
         '"config":{"mediaType":"application/vnd.oci.empty.v1+json",'
         '"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},'
-        '"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"'
-        + B
-        + '","size":5}],'
+        '"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"' + B + '","size":5}],'
         '"subject":{"mediaType":"application/vnd.oci.image.manifest.v1+json",'
         f'"digest":"{subject.digest}","size":{subject.size}}}}}'
     ).encode()
@@ -274,9 +272,7 @@ def test_wrong_arguments_are_named(build, name):
     assert caught.value.name == name
 
 
-@pytest.mark.parametrize(
-    "build", [lambda: Blob("sha256:x", 1), lambda: Image([BASE], CONFIG, digest="sha256:x")]
-)
+@pytest.mark.parametrize("build", [lambda: Blob("sha256:x", 1), lambda: Image([BASE], CONFIG, digest="sha256:x")])
 def test_wrong_digests_are_refused(build):
     with pytest.raises(InvalidDigest):
         build()
@@ -352,10 +348,7 @@ def test_the_platform_is_no_part_of_the_manifest():
 
 
 def test_equal_content_is_equal_and_hashes_alike():
-    one, two = (
-        Image([BASE, TOP], CONFIG, annotations=notes)
-        for notes in ({"a": "1", "b": "2"}, {"b": "2", "a": "1"})
-    )
+    one, two = (Image([BASE, TOP], CONFIG, annotations=notes) for notes in ({"a": "1", "b": "2"}, {"b": "2", "a": "1"}))
     assert one == two
     assert hash(one) == hash(two)
     assert one != Image([TOP, BASE], CONFIG)

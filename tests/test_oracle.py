@@ -112,9 +112,7 @@ def test_the_four_bases():
     registry.upload("app", Blob("upload", 100))
     registry.push("app", image("gone", 1000, []))
     registry.delete("app", "gone")
-    figures = {
-        basis: registry.basis_bytes("REGISTRY", basis)[""] for basis in ("TAGGED", "REFERENCED", "LINKED")
-    }
+    figures = {basis: registry.basis_bytes("REGISTRY", basis)[""] for basis in ("TAGGED", "REFERENCED", "LINKED")}
     assert figures == {"TAGGED": 1, "REFERENCED": 11, "LINKED": 111}
     assert registry.stored_bytes() == 1111
     assert registry.reference_count("upload", "REGISTRY", "", "LINKED") == 1

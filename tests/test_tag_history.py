@@ -129,9 +129,7 @@ def test_resolving_against_sets_and_dictionaries(tmp_path_factory, history):
                 if old != new:
                     op = "delete" if new is None else "create" if old is None else "update"
                     time = f"2024-01-{at + 1:02}T00:00:00Z"
-                    rows.append(
-                        (time, repository, tag, f"p{platform}", op, old if new is None else new, old, str(at))
-                    )
+                    rows.append((time, repository, tag, f"p{platform}", op, old if new is None else new, old, str(at)))
             state[repository, tag] = manifests
         pointed |= {
             (repository, index_of[frozenset(manifests)])
@@ -211,9 +209,7 @@ def test_the_real_end_state(real_tables):
     assert len(live) == 3_145
     bounds = real_tables.indexes.indptr
     children = {
-        child
-        for index in indexes
-        for child in real_tables.indexes.child[bounds[index] : bounds[index + 1]].tolist()
+        child for index in indexes for child in real_tables.indexes.child[bounds[index] : bounds[index + 1]].tolist()
     }
     assert len(children & live) == 3_111
 

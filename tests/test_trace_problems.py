@@ -38,9 +38,7 @@ def everything(tmp_path):
 
 @pytest.mark.parametrize("checksum", [True, False])
 def test_a_trace_cut_off_anywhere_is_refused(tmp_path, checksum):
-    path = write_lines(
-        tmp_path / "t.jsonl.zst", [push(n, n, f"m{n}") for n in range(20)], write_checksum=checksum
-    )
+    path = write_lines(tmp_path / "t.jsonl.zst", [push(n, n, f"m{n}") for n in range(20)], write_checksum=checksum)
     whole = path.read_bytes()
     assert read_trace(path).time.size == 20
     for kept in range(len(whole)):
@@ -250,14 +248,10 @@ def test_all_problems_are_told_at_once(tmp_path):
 
 def test_indexes_in_a_ring(tmp_path):
     def index(n, *children):
-        return without_none(
-            push(image=f"i{n}", layers=None, manifests=[{"digest": sha256(f"i{k}")} for k in children])
-        )
+        return without_none(push(image=f"i{n}", layers=None, manifests=[{"digest": sha256(f"i{k}")} for k in children]))
 
     # 0 and 1 contain each other; 2 contains 1; 3 contains the plain 4.
-    path = write_lines(
-        tmp_path / "t.jsonl.zst", [index(0, 1), index(1, 0), index(2, 1), index(3, 4), index(4)]
-    )
+    path = write_lines(tmp_path / "t.jsonl.zst", [index(0, 1), index(1, 0), index(2, 1), index(3, 4), index(4)])
     row, column, message = the_problem(path)
     assert (row, column) == (None, "manifests")
     assert message.startswith("3 indexes contain each other in a ring: " + sha256("i0"))

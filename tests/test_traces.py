@@ -160,11 +160,7 @@ def test_the_last_line_needs_no_newline(tmp_path):
 
 
 def test_the_order_of_keys_and_spaces_do_not_matter(tmp_path):
-    line = (
-        json.dumps(dict(reversed(push().items())), indent=1, separators=(" , ", " : "))
-        .replace("\n", "\t")
-        .encode()
-    )
+    line = json.dumps(dict(reversed(push().items())), indent=1, separators=(" , ", " : ")).replace("\n", "\t").encode()
     assert read_trace(write_lines(tmp_path / "t.jsonl.zst", [line])).time.tolist() == [0]
 
 
@@ -174,9 +170,7 @@ def test_parquet_times_of_every_unit(tmp_path, everything, unit, per_second):
     write_trace(path, everything)
     table = pq.read_table(path)
     seconds = pa.array(range(len(table)), pa.int64())
-    times = pa.array([second * per_second for second in range(len(table))], pa.int64()).cast(
-        pa.timestamp(unit)
-    )
+    times = pa.array([second * per_second for second in range(len(table))], pa.int64()).cast(pa.timestamp(unit))
     batches = seconds.cast(pa.int32())
     table = table.set_column(0, "time", times).set_column(1, "batch", batches)
     pq.write_table(table, path)

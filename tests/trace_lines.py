@@ -41,9 +41,7 @@ def push(time=0, batch=0, image="m", **more):
 
 
 def write_lines(path, lines, **options):
-    text = b"".join(
-        (line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n" for line in lines
-    )
+    text = b"".join((line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n" for line in lines)
     path.write_bytes(zstandard.ZstdCompressor(**options).compress(text))
     return path
 
@@ -136,9 +134,7 @@ EVERYTHING = [
             {"digest": sha256("absent"), "size": 5},
         ],
     ),
-    push(
-        "1970-01-01T02:00:02+02:00", 2, "signature", tag=None, subject=sha256("index"), layers=[layer("s", 3)]
-    ),
+    push("1970-01-01T02:00:02+02:00", 2, "signature", tag=None, subject=sha256("index"), layers=[layer("s", 3)]),
     {
         "time": 2_000_000,
         "batch": 2,

@@ -108,7 +108,8 @@ def basis_bytes(
 
     Returns
     -------
-    One exact int a scope row, in the order of :func:`scope_names`. STORED exists for the registry only: other scopes give 0.
+    One exact int a scope row, in the order of :func:`scope_names`. STORED exists for the registry only: other
+    scopes give 0.
 
     Notes
     -----

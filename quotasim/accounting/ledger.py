@@ -1,4 +1,6 @@
-"""The ledger: charged bytes per scope, kept by deltas. What it says must equal a recount from scratch, after every step."""
+"""The ledger: charged bytes per scope, kept by deltas. What it says must equal a recount from scratch, after every
+step.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quotasim.accounting.basis import ALL_ROLES, Basis, Scope, scope_names
-from quotasim.kernels import layout, tables
+from quotasim.kernels import NULL, layout, tables
 from quotasim.kernels.layout import CURSOR_SCOPE_BLOBS, CURSOR_SCOPE_MANIFESTS
 from quotasim.kernels.layout import Ledger as LedgerArrays
 from quotasim.model.columns import Column
@@ -22,7 +24,8 @@ Array = npt.NDArray[Any]
 def charging_mode(scope: Scope, basis: Basis, role_mask: int) -> int:
     """Return how a rule is charged (MODE_* of the kernels' layout).
 
-    At registry scope, with every role counted, the blobs' holder counts are the rule's counts already; on the basis STORED the
+    At registry scope, with every role counted, the blobs' holder counts are the rule's counts already; on the
+    basis STORED the
     stored flags are. Every other rule keeps counts of its own.
     """
     if basis is Basis.STORED:
@@ -126,7 +129,7 @@ class Ledger:
     def limits(self) -> list[int | None]:
         """Return the limit of every scope row."""
         return [
-            None if high == layout.NULL else (high << layout.WORD) + low for high, low in self._limit.read().tolist()
+            None if high == NULL else (high << layout.WORD) + low for high, low in self._limit.read().tolist()
         ]
 
     def set_limit(self, row: int, limit: int | None) -> None:
@@ -136,7 +139,7 @@ class Ledger:
     @property
     def is_limited(self) -> bool:
         """Whether any scope has a limit."""
-        return bool((self._limit.read()[:, 0] != layout.NULL).any())
+        return bool(np.any(self._limit.read()[:, 0] != NULL))
 
     def counts(self) -> tuple[Array, Array]:
         """Return what the two tables of counts hold, by key: int64[m, 4] and int64[n, 2] of the kernels' layout.
@@ -146,18 +149,17 @@ class Ledger:
         found = []
         for column in (self._manifests, self._blobs):
             table = column.read()
-            alive = table[(table[:, 0] != layout.EMPTY) & (table[:, 1:] != 0).any(axis=1)]
-            found.append(alive[np.argsort(alive[:, 0], kind="stable")])
+            used = table[table[:, 0] != layout.EMPTY]
+            used = used[np.bitwise_or.reduce(used[:, 1:], axis=1) != 0]
+            found.append(used[np.argsort(used[:, 0])])  # no key occurs twice
         return found[0], found[1]
 
-    def restore(
-        self, cursor: Array, counts: tuple[Array, Array], used: list[int], limits: list[int | None]
-    ) -> None:
+    def restore(self, cursor: Array, counts: tuple[Array, Array], used: list[int], limits: list[int | None]) -> None:
         """Become the ledger with these :meth:`counts`, :meth:`used` and :meth:`limits` (a snapshot)."""
         rows = []
         for column, alive in zip((self._manifests, self._blobs), counts, strict=True):
             table = empty_table(alive.shape[0] * 3 // 2, alive.shape[1])
-            rows.append(int(tables.rehash(np.ascontiguousarray(alive, np.int64), table)))
+            rows.append(int(tables.rehash(np.ascontiguousarray(alive, np.int64), table, 0)))
             column.replace(table)
         cursor[CURSOR_SCOPE_MANIFESTS], cursor[CURSOR_SCOPE_BLOBS] = rows
         self._used.replace(np.array([int_to_words(value) for value in used], np.int64).reshape(-1, 2))

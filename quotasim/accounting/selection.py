@@ -1,4 +1,6 @@
-"""What goes with a set of references: the links that a deletion takes along, the bytes only they hold, and what it would break."""
+"""What goes with a set of references: the links that a deletion takes along, the bytes only they hold, and what it
+would break.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ class Hazard:
 
     Attributes
     ----------
-    kind : ``child-of-kept-index``, ``locked``, ``deployed``, ``collateral-tags``, ``referrers-deleted``, ``referrers-left``,
+    kind : ``child-of-kept-index``, ``locked``, ``deployed``, ``collateral-tags``, ``referrers-deleted``,
+        ``referrers-left``,
         ``children-left``.
     severity : ``blocking`` or ``informational``.
     reference : what would be deleted, as ``repository@digest``.
@@ -83,7 +86,8 @@ def _linked_here(names: Names, state: State, link: int, manifests: Array) -> lis
 def going_along(content: Content, names: Names, state: State, links: Iterable[int], tags: Iterable[int]) -> set[int]:
     """Return the links that go if exactly these links and tags go.
 
-    A link goes with its last tag. With what goes, go its linked children that have no tag left and no linked parent left in the
+    A link goes with its last tag. With what goes, go its linked children that have no tag left and no linked
+    parent left in the
     repository, and its untagged referrers, until nothing more goes.
     """
     gone_tags = set(tags)
@@ -143,7 +147,8 @@ def find_hazards(
     Parameters
     ----------
     cascades : whether the kind deletes referrers with their subject.
-    deployed : digests that run somewhere; each protects its manifest, all that it belongs to and all that belongs to it.
+    deployed : digests that run somewhere; each protects its manifest, all that it belongs to and all that belongs
+        to it.
     """
     going = set(links)
     graph = content.graph()
@@ -163,7 +168,13 @@ def find_hazards(
         repository = names.repositories.values[names.links.first[link]]
         kept = [name(parent) for parent in parents.get(link, ()) if parent not in going]
         if kept:
-            add("child-of-kept-index", "blocking", link, kept, "an index that stays lists it: pulling that platform would fail")
+            add(
+                "child-of-kept-index",
+                "blocking",
+                link,
+                kept,
+                "an index that stays lists it: pulling that platform would fail",
+            )
         locks = int(state.read("link_lock")[link]) | int(state.read("repository_lock")[names.links.first[link]])
         for tag in tags:
             locks |= int(state.read("tag_lock")[tag])
@@ -187,7 +198,13 @@ def find_hazards(
             and all(parent in going for parent in _parents(content, names, state, {child}).get(child, ()))
         ]
         if left:
-            add("children-left", "informational", link, left, "its children stay, untagged, and hold their bytes until deleted")
+            add(
+                "children-left",
+                "informational",
+                link,
+                left,
+                "its children stay, untagged, and hold their bytes until deleted",
+            )
     return hazards
 
 

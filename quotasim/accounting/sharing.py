@@ -1,4 +1,6 @@
-"""Who has which bytes: rows by image, repository or namespace, with logical, unique, exclusive, shared and attributed bytes."""
+"""Who has which bytes: rows by image, repository or namespace, with logical, unique, exclusive, shared and
+attributed bytes.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,8 @@ def image_rows(content: Content, names: Names, state: State) -> ImageRows:
     rows, members = _close(content, names, state, np.arange(roots.size, dtype=np.int64), roots)
     covered = np.zeros(linked.shape[0], bool)
     covered[members] = True
-    # Manifests that are children and referrers of each other in a ring have no root outside: those that are no child serve.
+    # Manifests that are children and referrers of each other in a ring have no root outside: those that are no
+    # child serve.
     left = links[~covered[links] & ~is_child]
     if left.size:
         more_rows, more = _close(content, names, state, roots.size + np.arange(left.size, dtype=np.int64), left)

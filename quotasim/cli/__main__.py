@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from quotasim import __version__
 from quotasim.cli import demo, df, import_tables, preview, show_usage, simulate, why
-from quotasim.cli.output import printable, tool_version
+from quotasim.cli.output import printable
 from quotasim.errors import QuotaSimError
 
 INTERRUPTED = 130
@@ -26,7 +27,7 @@ imports = typer.Typer(no_args_is_help=True, help="Read a registry's data into a 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"quotasim {tool_version()}")
+        typer.echo(f"quotasim {__version__}")
         raise typer.Exit
 
 
@@ -60,7 +61,7 @@ def _fail(message: str, exit_code: int) -> None:
 def main() -> None:
     """Run the command line; exits with 0 done, 1 error, 2 wrong usage, 3 input rejected, 130 interrupted."""
     try:
-        app()
+        app(prog_name="quotasim")
     except QuotaSimError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:  # a disk that is full, a directory that may not be written

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Optional
 import typer
 
 from quotasim.cli.options import PROFILE_HELP, FormatOption, OutputOption, SnapshotArgument
-from quotasim.cli.output import ColumnKind, Report, Table, emit, header, heading
+from quotasim.cli.output import ColumnKind, Report, Table, chosen_format, emit, header, heading
 from quotasim.cli.progress import working
 
 ROW_COLUMNS: dict[str, ColumnKind] = {
@@ -47,13 +47,13 @@ def df(
     output: OutputOption = None,
 ) -> None:
     """Where the bytes are: logical, unique, exclusive, shared, attributed; charged and stored."""
+    chosen_format(format, output)
     with working("counting"):
-        from quotasim.profiles import by_name
-        from quotasim.registry import Registry, load
+        from quotasim.registry import load
 
         registry = load(snapshot)
         if profile is not None:
-            registry = Registry.from_engine(registry.engine.under(by_name(profile)))
+            registry = registry.under(profile)
         usage = asdict(registry.usage())
         rows = [asdict(row) for row in registry.df(by)]
     figures = {key: value for key, value in usage.items() if key not in ("as_of", "profile")}

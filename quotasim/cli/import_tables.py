@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import Annotated, Literal
 
 import typer
 
 from quotasim.cli.options import PROFILE_HELP, FormatOption
-from quotasim.cli.output import ColumnKind, Report, Table, emit, header, heading
+from quotasim.cli.output import ColumnKind, Report, Table, chosen_format, emit, header, heading
 from quotasim.cli.progress import working
-from quotasim.errors import InvalidValue, SnapshotError
+from quotasim.errors import SnapshotError
 
 COUNT_COLUMNS: dict[str, ColumnKind] = {"what": "text", "count": "count"}
 
@@ -25,19 +25,16 @@ def import_tables(
     ],
     untagged: Annotated[
         Literal["drop", "keep"],
-        typer.Option("--untagged", help="drop: what is bound at the end; keep: all that ever was, as if nothing were deleted."),
+        typer.Option(
+            "--untagged", help="drop: what is bound at the end; keep: all that ever was, as if nothing were deleted."
+        ),
     ] = "drop",
-    profile: Annotated[
-        str, typer.Option("--profile", metavar="PROFILE", help=f"{PROFILE_HELP}.")
-    ] = "distribution-2.8",
-    trace: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--trace", metavar="FILE", help="Also write the tag_events as a trace, .jsonl.zst or .parquet."),
-    ] = None,
+    profile: Annotated[str, typer.Option("--profile", metavar="PROFILE", help=f"{PROFILE_HELP}.")] = "distribution-2.8",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is at the output.")] = False,
     format: FormatOption = None,
 ) -> None:
     """Read tables of blobs, manifests and tags. Everything is checked first; of broken input nothing is written."""
+    chosen_format(format, None)
     with working("reading tables"):
         from quotasim import snapshot
         from quotasim.importers.load import engine_from_tables
@@ -46,20 +43,20 @@ def import_tables(
         from quotasim.importers.traces import write_trace
         from quotasim.model.oci import Kind
         from quotasim.profiles import by_name
-        from quotasim.registry import Registry
+        from quotasim.registry import TRACE_NAME, Registry
 
         rules = by_name(profile)
         # Before the work, not after it; what appears in the meantime is refused when it is written.
-        if output.exists() and not overwrite:
-            raise SnapshotError(output, "it exists; --overwrite replaces it")
-        if trace is not None and trace.exists() and not overwrite:
-            raise InvalidValue("--trace", str(trace), "a new file, or --overwrite given")
+        if (output / snapshot.HEADER).exists() and not overwrite:
+            raise SnapshotError(output, "there is one already; --overwrite replaces it")
         tables = read_tables(directory)
-        events = None if trace is None else trace_from_tables(tables)
         registry = Registry.from_engine(engine_from_tables(tables, rules, untagged=untagged))
-        if trace is not None and events is not None:
-            write_trace(trace, events)
-        snapshot.save(registry.engine, output, overwrite=overwrite)
+        attach = {}
+        if tables.is_history:
+            events = trace_from_tables(tables)
+            attach[TRACE_NAME] = lambda path: write_trace(path, events)
+        provenance = {"importer": "tables", "source": directory.resolve().name, "untagged": untagged}
+        snapshot.save(registry.engine, output, overwrite=overwrite, provenance=provenance, attach=attach)
         engine = registry.engine
         totals = engine.figures()
         graph = engine.content.graph()

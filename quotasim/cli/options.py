@@ -14,7 +14,9 @@ SnapshotArgument = Annotated[
 ]
 FormatOption = Annotated[
     Optional[Format],  # noqa: UP045  typer reads it
-    typer.Option("--format", help="How to print; by default what the name of -o says, else a table.", show_default=False),
+    typer.Option(
+        "--format", help="How to print; by default what the name of -o says, else a table.", show_default=False
+    ),
 ]
 OutputOption = Annotated[
     Optional[Path],  # noqa: UP045

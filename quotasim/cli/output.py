@@ -8,13 +8,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from quotasim import __version__
 from quotasim.errors import InvalidValue
 from quotasim.units import format_bytes, format_time
 
@@ -29,7 +30,7 @@ SCHEMA_VERSION: Final = 1
 Format = Literal["table", "json", "csv", "parquet"]
 _SUFFIXES: Final[dict[str, Format]] = {".json": "json", ".csv": "csv", ".parquet": "parquet"}
 
-ColumnKind = Literal["text", "texts", "bytes", "count", "ratio"]
+ColumnKind = Literal["text", "texts", "bytes", "count", "ratio", "figure"]
 
 _FORMULA_STARTS: Final = ("=", "+", "-", "@")
 _INT64_MAX: Final = 2**63 - 1
@@ -37,13 +38,9 @@ _ABSENT: Final = "-"
 _PIPE_WIDTH: Final = 100_000
 
 
-def tool_version() -> str:
-    """Return the version of the installed package."""
-    return version("quotasim")
-
-
 def printable(text: str) -> str:
-    r"""Escape what a terminal would obey or would not show: control characters, and those that turn the direction of text.
+    r"""Escape what a terminal would obey or would not show: control characters, and those that turn the direction
+    of text.
 
     Examples
     --------
@@ -74,7 +71,8 @@ class Table:
     Attributes
     ----------
     columns : the kind of each column by its name, in order.
-    rows : values by column: str, list of str (``texts``), int, float, or None where there is no such figure.
+    rows : values by column: str, list of str (``texts``), int, float, words about a figure (``figure``), or None where
+        there is no such figure.
     title : above the table for people.
     """
 
@@ -100,10 +98,12 @@ class Report:
 
 
 def header(registry: Registry) -> dict[str, object]:
-    """Return the keys that every JSON document begins with. ``computed_at`` is simulated time, so equal runs print equal bytes."""
+    """Return the keys that every JSON document begins with. ``computed_at`` is simulated time, so equal runs print
+    equal bytes.
+    """
     return {
         "schema_version": SCHEMA_VERSION,
-        "tool_version": tool_version(),
+        "tool_version": __version__,
         "profile": registry.profile.name,
         "dedup_scope": registry.profile.scope.name.lower(),
         "computed_at": format_time(registry.now),
@@ -117,17 +117,31 @@ def heading(registry: Registry) -> str:
 
 
 def chosen_format(wanted: Format | None, output: Path | None) -> Format:
-    """Return the format asked for, else the one that the file's name says, else a table.
+    """Return the format asked for, else the one that the file's name says, else a table. Call it before the work, too.
 
     Raises
     ------
-    InvalidValue : Parquet, and stdout is a terminal.
+    InvalidValue : Parquet, and stdout is a terminal; or there is no directory for the file.
     """
     fallback: Format = "table" if output is None else _SUFFIXES.get(output.suffix, "table")
     form = fallback if wanted is None else wanted
-    if form == "parquet" and output is None and sys.stdout.isatty():
-        raise InvalidValue("--format", form, "table, json or csv on a terminal; -o FILE writes parquet")
+    if output is None:
+        if form == "parquet" and sys.stdout.isatty():
+            raise InvalidValue("--format", form, "table, json or csv on a terminal; -o FILE writes parquet")
+    else:
+        check_place(output)
     return form
+
+
+def check_place(output: Path) -> None:
+    """Refuse a file that cannot be made.
+
+    Raises
+    ------
+    InvalidValue : its directory does not exist, or it is itself one.
+    """
+    if not output.parent.is_dir() or output.is_dir():
+        raise InvalidValue("--output", str(output), "a file, in a directory that exists")
 
 
 def emit(report: Report, wanted: Format | None, output: Path | None = None) -> None:
@@ -250,7 +264,9 @@ def _print_blocks(blocks: Sequence[Table | str]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False, emoji=False)
+    # rich would keep bold type: without colours means without any escapes here.
+    colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    console = Console(highlight=False, emoji=False, color_system=colours)
     for number, block in enumerate(blocks):
         if number:
             console.print()

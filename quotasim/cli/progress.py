@@ -25,7 +25,7 @@ def working(what: str) -> Iterator[None]:
 
     with Console(stderr=True, emoji=False).status(what) as status:
 
-        class Announce(event.Listener):  # type: ignore[misc]
+        class Announce(event.Listener):
             """Tell of a compilation that the cache did not spare us."""
 
             def on_start(self, _event: event.Event) -> None:

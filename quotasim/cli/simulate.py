@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from quotasim.cli.options import PROFILE_HELP, FormatOption, OutputOption
-from quotasim.cli.output import ColumnKind, Report, Table, emit, header, heading
+from quotasim.cli.output import ColumnKind, Report, Table, chosen_format, emit, header, heading
 from quotasim.cli.progress import working
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def simulate(
     output: OutputOption = None,
 ) -> None:
     """Replay a history of pushes and deletions, and print how usage went."""
+    chosen_format(format, output)
     with working("replaying"):
         from quotasim import frames
         from quotasim.profiles import by_name

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quotasim.cli.options import FormatOption, OutputOption, SnapshotArgument
-from quotasim.cli.output import ColumnKind, Report, Table, emit, header, heading
+from quotasim.cli.output import ColumnKind, Report, Table, chosen_format, emit, header, heading
 from quotasim.cli.progress import working
 from quotasim.units import format_bytes
 
@@ -33,6 +33,7 @@ def why(
     output: OutputOption = None,
 ) -> None:
     """Why deleting an image frees what it frees: each of its blobs and who else holds it."""
+    chosen_format(format, output)
     with working("looking for holders"):
         from quotasim.registry import load
 
@@ -51,7 +52,11 @@ def why(
         "blobs": blobs,
     }
     shown = [{**blob, "held_by": _some(blob["held_by"])} for blob in blobs]
-    blocks = [heading(registry), sentence(answer), Table(BLOB_COLUMNS, shown, title="blobs, largest first")]
+    blocks: list[Table | str] = [
+        heading(registry),
+        sentence(answer),
+        Table(BLOB_COLUMNS, shown, title="blobs, largest first"),
+    ]
     emit(Report(document, Table(BLOB_COLUMNS, blobs), blocks), format, output)
 
 

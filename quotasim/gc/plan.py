@@ -133,5 +133,3 @@ def plan(content: Content, names: Names, state: State, log: EventLog, policy: Gc
         removed=tuple((repository, digest) for repository, digest, _ in by_name),
         swept=tuple(digest for digest, _ in by_digest),
     )
-
-

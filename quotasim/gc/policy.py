@@ -15,7 +15,8 @@ class GcPolicy:
     Attributes
     ----------
     roots : ``"ALL"``: every linked manifest stays; ``"TAGS"``: tagged ones stay, with what they reach.
-    index_children : ``"recursive"``: children of a kept index stay, and theirs; ``"direct"``: an index keeps only its children's own bytes.
+    index_children : ``"recursive"``: children of a kept index stay, and theirs; ``"direct"``: an index keeps only
+        its children's own bytes.
     referrers : ``"follow"``: referrers of a kept manifest stay; ``"ignore"``: being a referrer protects nothing.
     grace : microseconds; what was untagged, pushed, stored or released less than this ago stays.
     honour_blob_links : whether an uploaded blob that no manifest names yet stays.

@@ -94,9 +94,7 @@ def integers(raw: RawTable, name: str, log: ProblemLog) -> LongArray:
     # One comparison at a time, in the column's own type: uint64 and int64 have no common integer type.
     negative = values < 0
     large = values > maximum if np.iinfo(values.dtype).max > maximum else np.zeros(values.size, np.bool_)
-    log.add_rows(
-        raw.file, column.name, "negative", np.flatnonzero(negative), lambda row: f"{values[row]} is negative"
-    )
+    log.add_rows(raw.file, column.name, "negative", np.flatnonzero(negative), lambda row: f"{values[row]} is negative")
     log.add_rows(
         raw.file,
         column.name,
@@ -109,9 +107,7 @@ def integers(raw: RawTable, name: str, log: ProblemLog) -> LongArray:
     return result
 
 
-def _integers_of_text(
-    raw: RawTable, column: Column, array: pa.Array[Any], maximum: int, log: ProblemLog
-) -> LongArray:
+def _integers_of_text(raw: RawTable, column: Column, array: pa.Array[Any], maximum: int, log: ProblemLog) -> LongArray:
     digits, values = decimal_cells(as_bytes(array))
     fits = digits & (values <= np.uint64(maximum))
     log.add_rows(
@@ -264,9 +260,7 @@ def digests(raw: RawTable, name: str, log: ProblemLog) -> tuple[DigestArray, Boo
         column.name,
         "not a digest",
         wrong[reported],
-        lambda row: (
-            f"{shown(cells[row].as_py())} is not a digest: {PROBLEM_REASONS[DigestProblem(reason_of[row])]}"
-        ),
+        lambda row: f"{shown(cells[row].as_py())} is not a digest: {PROBLEM_REASONS[DigestProblem(reason_of[row])]}",
     )
     good[wrong] = False
     return found, good

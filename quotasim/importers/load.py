@@ -47,7 +47,8 @@ def engine_from_tables(
 
     Parameters
     ----------
-    untagged : ``"drop"``: what is bound at the end is linked; ``"keep"``: everything that ever was, untagged at its last unbind,
+    untagged : ``"drop"``: what is bound at the end is linked; ``"keep"``: everything that ever was, untagged at
+        its last unbind,
         as in a registry that never deletes, and every manifest without a tag in its own repository.
     as_of : the engine's time, microseconds; by default the newest time in the tables, the epoch if there is none.
 
@@ -220,7 +221,9 @@ def _add_indexes(content: Content, digest: DigestArray, indptr: Array, child: Ar
 
 
 def _first_times(tables: TableSet, loaded: _Loaded, manifests: int, now: int) -> Array:
-    """Return when each manifest was first observed, int64[manifests], NULL where unknown; an index: its newest child."""
+    """Return when each manifest was first observed, int64[manifests], NULL where unknown; an index: its newest
+    child.
+    """
     table = tables.manifests
     times = np.where(table.observed_at == NULL, table.pushed_at, table.observed_at)
     latest = np.iinfo(np.int64).max

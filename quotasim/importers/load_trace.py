@@ -155,4 +155,3 @@ def _add_manifests(trace: TraceTable, content: Content, blob: Array, own: Array,
             subject=np.where(subject == NULL, NULL, own[subject]).astype(np.int32),
         )
     )
-

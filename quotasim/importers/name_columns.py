@@ -48,9 +48,7 @@ class NamePool:
         return tuple(self._codes)
 
 
-def names(
-    raw: RawTable, name: str, log: ProblemLog, pool: NamePool, fault: Callable[[str], str | None]
-) -> IntArray:
+def names(raw: RawTable, name: str, log: ProblemLog, pool: NamePool, fault: Callable[[str], str | None]) -> IntArray:
     """Codes of a text column, its names added to ``pool``.
 
     Parameters

@@ -192,9 +192,7 @@ class ProblemLog:
             self._problems.append(Problem(file, int(row), column, message(int(row))))
         if len(rows) > MAX_LISTED:
             more = len(rows) - MAX_LISTED
-            self._problems.append(
-                Problem(file, None, column, f"{kind}: {more:,} more row{'s' if more > 1 else ''}")
-            )
+            self._problems.append(Problem(file, None, column, f"{kind}: {more:,} more row{'s' if more > 1 else ''}"))
 
     def problems(self) -> list[Problem]:
         """All problems so far."""
@@ -288,11 +286,7 @@ def _wanted(file: str, name: str, present: list[str], log: ProblemLog) -> list[s
 
 def _listing(names: list[str]) -> str:
     listed = ", ".join(shown(name) for name in names[:MAX_LISTED])
-    return (
-        listed + (f" and {len(names) - MAX_LISTED:,} more" if len(names) > MAX_LISTED else "")
-        if names
-        else "none"
-    )
+    return listed + (f" and {len(names) - MAX_LISTED:,} more" if len(names) > MAX_LISTED else "") if names else "none"
 
 
 def _read_parquet(path: Path, name: str, log: ProblemLog) -> pa.Table | None:

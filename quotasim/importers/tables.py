@@ -186,9 +186,7 @@ def _check_configs(raw: RawTable | None, manifests: Manifests, blobs: Blobs, log
         return
     rows = np.flatnonzero(manifests.same_as != np.arange(manifests.same_as.size))
     others = manifests.same_as[rows]
-    unequal = differs(manifests.config, rows, others) | (
-        manifests.has_config[rows] != manifests.has_config[others]
-    )
+    unequal = differs(manifests.config, rows, others) | (manifests.has_config[rows] != manifests.has_config[others])
     log.add_rows(
         raw.file,
         "config_digest",

@@ -40,9 +40,7 @@ def no_bindings() -> Bindings:
     return Bindings(np.zeros(0, np.int64), ids, np.zeros(0, np.uint8), ids, ids, ids, ids, ids)
 
 
-def read_tags(
-    raw: RawTable, pools: Pools, manifests: Manifests, ids: IdMap | None, log: ProblemLog
-) -> Bindings:
+def read_tags(raw: RawTable, pools: Pools, manifests: Manifests, ids: IdMap | None, log: ProblemLog) -> Bindings:
     """Rows of ``tags``; a (repository, tag, platform) may be bound once."""
     repository = names(raw, "repository", log, pools.repositories, repository_fault)
     tag = names(raw, "tag", log, pools.tags, tag_fault)
@@ -63,9 +61,7 @@ def read_tags(
         "tag",
         "bound more than once",
         rows[first[key] != rows],
-        lambda row: (
-            f"{_key_text(pools, repository, tag, platform, row)} is bound by row {first_of_row[row]:,} too"
-        ),
+        lambda row: f"{_key_text(pools, repository, tag, platform, row)} is bound by row {first_of_row[row]:,} too",
     )
     return Bindings(
         time=times(raw, "tagged_at", log),
@@ -79,9 +75,7 @@ def read_tags(
     )
 
 
-def read_tag_events(
-    raw: RawTable, pools: Pools, manifests: Manifests, ids: IdMap | None, log: ProblemLog
-) -> Bindings:
+def read_tag_events(raw: RawTable, pools: Pools, manifests: Manifests, ids: IdMap | None, log: ProblemLog) -> Bindings:
     """Rows of ``tag_events``, replayed: what a row says of the state before it must be so."""
     time = times(raw, "observed_at", log)
     batch = _batches(raw, time, log)
@@ -103,9 +97,7 @@ def read_tag_events(
         previous=np.full(raw.num_rows, NULL, np.int32),
     )
     # A row that could not be read would make all later rows of its key look wrong.
-    if ids is not None and not any(
-        (column == NULL).any() for column in (repository, tag, op, manifest, time)
-    ):
+    if ids is not None and not any((column == NULL).any() for column in (repository, tag, op, manifest, time)):
         _replay(raw, bindings, told, manifests.same_as, pools, log)
     return bindings
 
@@ -155,9 +147,7 @@ def _batches(raw: RawTable, time: LongArray, log: ProblemLog) -> IntArray:
         "scan_commit",
         "batch in several places",
         again,
-        lambda row: (
-            f"the batch began in row {seen[scan[row]]:,}, and was interrupted: its rows must be adjacent"
-        ),
+        lambda row: f"the batch began in row {seen[scan[row]]:,}, and was interrupted: its rows must be adjacent",
     )
     return batch
 

@@ -252,9 +252,7 @@ def _merged_spans(
     was_tagged = np.zeros(count, np.bool_)
     was_tagged[group[state != LinkState.NEVER_TAGGED]] = True
     end_of[is_tagged] = NULL
-    state_of = np.where(
-        is_tagged, LinkState.TAGGED, np.where(was_tagged, LinkState.UNTAGGED, LinkState.NEVER_TAGGED)
-    )
+    state_of = np.where(is_tagged, LinkState.TAGGED, np.where(was_tagged, LinkState.UNTAGGED, LinkState.NEVER_TAGGED))
     return repository[first], target[first], start_of, end_of, state_of.astype(np.uint8)
 
 
@@ -291,9 +289,7 @@ def _tagged_indexes(tables: TableSet) -> tuple[IntArray, IntArray, LongArray, Lo
         end = max(begin + 1, int(np.searchsorted(reach, reach[begin] + _EXPANDED_ROWS, side="right")) - 1)
         wide = width[begin:end]
         moment = np.repeat(np.arange(begin, end), wide)
-        key = (
-            first_key[tag[moment]] + np.arange(moment.size) - np.repeat(reach[begin:end] - reach[begin], wide)
-        )
+        key = first_key[tag[moment]] + np.arange(moment.size) - np.repeat(reach[begin:end] - reach[begin], wide)
         # The key's last row up to and including this batch, if it has one.
         at = np.searchsorted(when, key * batches + moments[moment] % batches, side="right") - 1
         row = order[at]

@@ -149,9 +149,7 @@ class Collector:
         if batch < last_batch:
             self._problem("batch", f"{batch:,} follows batch {last_batch:,}")
         elif batch == last_batch and time > last_time:
-            self._problem(
-                "time", f"differs from that of the event before, which is of the same batch {batch:,}"
-            )
+            self._problem("time", f"differs from that of the event before, which is of the same batch {batch:,}")
 
     def _check_needs(self, event: Event) -> None:
         for column in _NEEDS[event.op]:
@@ -162,9 +160,7 @@ class Collector:
         if event.op == "delete_repository" and (event.tag is not None or event.manifest is not None):
             self._problem("manifest", "delete_repository takes neither a manifest nor a tag")
 
-    def _name(
-        self, pool: NamePool, name: str | None, fault: Callable[[str], str | None], column: str | None
-    ) -> int:
+    def _name(self, pool: NamePool, name: str | None, fault: Callable[[str], str | None], column: str | None) -> int:
         if name is None:
             return NULL
         code = pool.find(name)
@@ -370,9 +366,7 @@ class Collector:
         if waiting:
             digests = list(self._manifests)
             names = ", ".join(digests[row] for row in sorted(waiting)[:3])
-            self._log.add(
-                self._file, "manifests", f"{len(waiting):,} indexes contain each other in a ring: {names}"
-            )
+            self._log.add(self._file, "manifests", f"{len(waiting):,} indexes contain each other in a ring: {names}")
 
     def _is_index(self, manifest: int) -> bool:
         content = self._content.get(manifest)

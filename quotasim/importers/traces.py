@@ -121,9 +121,7 @@ def _read_lines(path: Path, collector: Collector, log: ProblemLog) -> None:
     row = -1
     for row, (start, line) in enumerate(_lines(path, log)):
         if len(log) >= MAX_PROBLEMS:
-            log.add(
-                path.name, None, f"has more problems: reading stopped at line {row + 1:,}, byte {start:,}"
-            )
+            log.add(path.name, None, f"has more problems: reading stopped at line {row + 1:,}, byte {start:,}")
             return
         where = f" (line {row + 1:,}, byte {start:,})"
         try:
@@ -151,9 +149,7 @@ def _lines(path: Path, log: ProblemLog) -> Iterator[tuple[int, bytes]]:
             *lines, rest = rest.split(b"\n")
         for line in (*lines, rest):
             if len(line) > MAX_LINE_BYTES:
-                log.add(
-                    path.name, None, f"the line at byte {start:,} is longer than {MAX_LINE_BYTES:,} bytes"
-                )
+                log.add(path.name, None, f"the line at byte {start:,} is longer than {MAX_LINE_BYTES:,} bytes")
                 return
             if line is not rest:
                 yield start, bytes(line)
@@ -274,9 +270,7 @@ def write_trace(path: Path, trace: TraceTable) -> None:
                     parquet.write_batch(pa.RecordBatch.from_pylist(rows, _SCHEMA))
         else:
             encoder = msgspec.json.Encoder()
-            with zstandard.ZstdCompressor(level=6, write_checksum=True).stream_writer(
-                file, closefd=False
-            ) as stream:
+            with zstandard.ZstdCompressor(level=6, write_checksum=True).stream_writer(file, closefd=False) as stream:
                 for event in events:
                     event.time = _iso(event.time)
                     stream.write(encoder.encode(event) + b"\n")

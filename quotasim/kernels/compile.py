@@ -1,7 +1,9 @@
 """The one decorator of all kernels: compiled without the GIL, cached on disk.
 
-Numba's own cache notices an edit only in the file of the kernel itself, so a kernel that calls one in another file would go on using
-the old machine code of that one. Here the stamp of every cached kernel is the content of all kernel files: an edit in any
+Numba's own cache notices an edit only in the file of the kernel itself, so a kernel that calls one in another file
+would go on using
+the old machine code of that one. Here the stamp of every cached kernel is the content of all kernel files: an edit
+in any
 of them compiles all again.
 """
 
@@ -48,12 +50,11 @@ def kernel(function):
 
 
 def part(function):
-    """Compile ``function`` as a part of the kernels that call it: without an entry for Python, which takes longest to compile.
+    """Compile ``function`` as a part of the kernels that call it: without an entry for Python, which takes longest
+    to compile.
 
     Call it with int64 scalars only: each further combination of integer types is compiled, and kept, once more.
     """
     if config.DISABLE_JIT:
         return function
-    return njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True, _nrt=False)(
-        function
-    )
+    return njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True, _nrt=False)(function)

@@ -126,9 +126,7 @@ class Holdings(NamedTuple):
     tag_lock: np.ndarray  # uint8[T]   LOCK_* bits, read only here
     link_lock: np.ndarray  # uint8[L]
     repository_lock: np.ndarray  # uint8[R]
-    blob_links: (
-        np.ndarray
-    )  # int64[cap, 2]  (repository << 32 | blob, 1); under ANY_REPOSITORY how many repositories
+    blob_links: np.ndarray  # int64[cap, 2]  (repository << 32 | blob, 1); under ANY_REPOSITORY how many repositories
     totals: np.ndarray  # int64[TOTAL_SIZE, 2]  two-word totals
 
 

@@ -105,7 +105,8 @@ def candidate(held, rules, queues, cursor, link, event, time):
 def _rebind(graph, names, held, rules, ledger, queues, cursor, tag, link, event, time):
     """Point ``tag`` to ``link``, or to nothing where that is NULL; returns the change of the charge in bytes.
 
-    In TAGGED the new manifest is held before the old one goes: what both share must not flicker. A link becomes a candidate
+    In TAGGED the new manifest is held before the old one goes: what both share must not flicker. A link becomes a
+    candidate
     with its last tag.
     """
     old = np.int64(held.tag_link[tag])
@@ -119,9 +120,7 @@ def _rebind(graph, names, held, rules, ledger, queues, cursor, tag, link, event,
                     np.int64(names.link_manifest[which]),
                 )
                 support = np.int64(1 - 2 * step)
-                charged += change_scope(
-                    graph, names, rules, ledger, cursor, repository, manifest, np.int64(0), support
-                )
+                charged += change_scope(graph, names, rules, ledger, cursor, repository, manifest, np.int64(0), support)
     if old != NULL:
         after, before = held.tag_next[tag], held.tag_previous[tag]
         if before == NULL:
@@ -206,7 +205,9 @@ def is_storable(graph, rules, blob):
 
 @part
 def _special(graph, held, rules, blob, sign):
-    """Count a blob of unknown size or a foreign one as it comes (1) or goes (-1); returns the bytes of it that are not charged."""
+    """Count a blob of unknown size or a foreign one as it comes (1) or goes (-1); returns the bytes of it that are
+    not charged.
+    """
     flags = graph.flags[blob]
     if flags & FLAG_UNKNOWN_SIZE:
         add_words(held.totals, TOTAL_UNKNOWN, sign)
@@ -231,9 +232,7 @@ def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, ev
             blob = np.int64(graph.target[e])
             if graph.flags[blob] & FLAG_FOREIGN == 0:
                 charged += blob_link(graph, names, held, rules, ledger, cursor, repository, blob, True)[1]
-    charged += change_scope(
-        graph, names, rules, ledger, cursor, repository, manifest, np.int64(-1), np.int64(0)
-    )
+    charged += change_scope(graph, names, rules, ledger, cursor, repository, manifest, np.int64(-1), np.int64(0))
     if graph.kind[manifest] == KIND_INDEX:
         for e in range(graph.indptr[manifest], graph.indptr[manifest + 1]):
             child = np.int64(graph.blob_manifest[np.int64(graph.target[e])])
@@ -302,9 +301,7 @@ def push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, tim
     else:
         # Charge first, on the ledger's own counts or by looking; a refusal takes exactly that back.
         links = np.int64(0 if was_linked else 1)
-        supports = np.int64(
-            1 if tag != NULL and rules.mode == MODE_COUNTS and rules.basis == BASIS_TAGGED else 0
-        )
+        supports = np.int64(1 if tag != NULL and rules.mode == MODE_COUNTS and rules.basis == BASIS_TAGGED else 0)
         sign = np.int64(1)
         while True:
             change = change_scope(
@@ -332,18 +329,14 @@ def push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, tim
         first, last = blob_range(graph, manifest)
         for e in range(first, last):
             blob = np.int64(graph.own[manifest] if e == first else graph.target[e])
-            log.charged_bytes[row] += blob_link(
-                graph, names, held, rules, ledger, cursor, repository, blob, False
-            )[1]
+            log.charged_bytes[row] += blob_link(graph, names, held, rules, ledger, cursor, repository, blob, False)[1]
     if tag != NULL:
         old = np.int64(held.tag_link[tag])
         held.tag_event[tag] = event
         if old == NULL:
             log.bindings[row] = 1
         if old != link:
-            log.charged_bytes[row] += _rebind(
-                graph, names, held, rules, ledger, queues, cursor, tag, link, event, time
-            )
+            log.charged_bytes[row] += _rebind(graph, names, held, rules, ledger, queues, cursor, tag, link, event, time)
     return np.int64(REASON_NONE)
 
 
@@ -406,7 +399,9 @@ def may_delete(names, held, link):
 
 @part
 def is_collectable(graph, names, held, rules, link):
-    """Whether a candidate still has nothing that keeps it: no tag, no linked parent, no linked subject that it follows, no lock."""
+    """Whether a candidate still has nothing that keeps it: no tag, no linked parent, no linked subject that it
+    follows, no lock.
+    """
     if not held.linked[link] or held.tag_count[link] > 0 or held.parent_count[link] > 0:
         return False
     subject = np.int64(graph.subject[np.int64(names.link_manifest[link])])

@@ -1,13 +1,16 @@
 """The sequential engine: operations applied one after another, with every count, charge and event they cause.
 
-One kernel, :func:`apply_operations`, is the only place where links, tags, reference counts and stored flags change. A single ``push`` is a
+One kernel, :func:`apply_operations`, is the only place where links, tags, reference counts and stored flags
+change. A single ``push`` is a
 batch of one operation; a replay of ten million references is a long array of them.
 
 The kernel never allocates and never fails. Before each step it asks whether the step's outcome fits into the
-log, the queues and the hash tables; if not it returns what is short, the caller makes room and calls again, and the kernel goes on
+log, the queues and the hash tables; if not it returns what is short, the caller makes room and calls again, and
+the kernel goes on
 where it stopped. Everything it must remember between calls lies in ``cursor``.
 
-Byte totals are kept in two words: total = word[0] * 2**32 + word[1] with 0 <= word[1] < 2**32, so that they stay exact far
+Byte totals are kept in two words: total = word[0] * 2**32 + word[1] with 0 <= word[1] < 2**32, so that they stay
+exact far
 beyond 2**63. A single delta always fits into int64, since no manifest may list more than 2**63 - 1 bytes.
 """
 
@@ -84,7 +87,9 @@ AHEAD = 3  # operations by which memory is asked for early; measured in docs/per
 # --- room -------------------------------------------------------------------------------------------------------
 @part
 def _closure(graph, ledger, manifest):
-    """(manifests, blobs) that a TAGGED change of ``manifest`` may reach through indexes. Uses and clears the scratch."""
+    """(manifests, blobs) that a TAGGED change of ``manifest`` may reach through indexes. Uses and clears the
+    scratch.
+    """
     ledger.stack[0] = manifest
     ledger.seen[manifest] = 1
     found, at, blobs = 1, 0, np.int64(0)
@@ -165,7 +170,9 @@ def _approach(graph, names, held, rules, ledger, link):
 # --- time and the main loop ----------------------------------------------------------------------------------
 @part
 def _due(rules, queues, cursor, now):
-    """The code of what falls due first at or before ``now``: OP_COLLECT before OP_SWEEP at one instant; NULL: nothing."""
+    """The code of what falls due first at or before ``now``: OP_COLLECT before OP_SWEEP at one instant; NULL:
+    nothing.
+    """
     if not rules.automatic:
         return np.int64(NULL)
     head = cursor[CURSOR_COLLECT_HEAD]
@@ -190,7 +197,8 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
                                cursor[CURSOR_SHORT]; call again with more room
     cost                       O(references touched + operations + what falls due)
 
-    Each turn of the loop chooses one step and does it whole. In order of precedence: the rest of a removal under way (its tags one by
+    Each turn of the loop chooses one step and does it whole. In order of precedence: the rest of a removal under
+    way (its tags one by
     one, then the link), referrers that go with what was deleted, what is due, the next operation.
     """
     base = cursor[CURSOR_EVENT_BASE]
@@ -235,9 +243,9 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
                 link = bound
                 if code == OP_DELETE:
                     tag = np.int64(NULL)
-            elif code >= OP_UNTAG and link != NULL and not held.linked[link]:
-                code = np.int64(NULL)
-            elif code == OP_SWEEP and not held.stored[blob]:
+            elif (code >= OP_UNTAG and link != NULL and not held.linked[link]) or (
+                code == OP_SWEEP and not held.stored[blob]
+            ):
                 code = np.int64(NULL)
         else:
             now = ops.time[i] if i < count else rules.until
@@ -304,9 +312,7 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
             event = base + row
             reason = np.int64(REASON_NONE)
             if kind == OP_PUSH or kind == OP_TAG:
-                reason = push(
-                    graph, names, held, rules, ledger, queues, cursor, code, link, tag, time, log, row, event
-                )
+                reason = push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, time, log, row, event)
             elif kind == OP_UPLOAD:
                 reason = upload(graph, names, held, rules, ledger, cursor, blob, repository, log, row, event)
             elif kind == OP_PULL:
@@ -324,9 +330,7 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
                 else:
                     untag(graph, names, held, rules, ledger, queues, cursor, tag, time, log, row, event)
             elif kind == OP_UNLINK_BLOB:
-                changed, charged = blob_link(
-                    graph, names, held, rules, ledger, cursor, repository, blob, False
-                )
+                changed, charged = blob_link(graph, names, held, rules, ledger, cursor, repository, blob, False)
                 log.charged_bytes[row] = charged
                 if changed and not is_held(held, cursor, blob):
                     release(held, rules, queues, cursor, blob, event, time)

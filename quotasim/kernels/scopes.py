@@ -48,11 +48,7 @@ def blob_range(graph, manifest):
 def find_link(names, repository, manifest):
     """Link row of (repository, manifest), or NULL."""
     slot = find_slot(names.link_table, (np.int64(repository) << 32) | np.int64(manifest))
-    return (
-        np.int64(names.link_table[slot, 1])
-        if np.int64(names.link_table[slot, 0]) != EMPTY
-        else np.int64(NULL)
-    )
+    return np.int64(names.link_table[slot, 1]) if np.int64(names.link_table[slot, 0]) != EMPTY else np.int64(NULL)
 
 
 @part
@@ -114,7 +110,9 @@ def _scope_manifest(graph, rules, ledger, cursor, scope, manifest):
 
 @part
 def _settle(graph, rules, ledger, cursor, scope, manifest, slot):
-    """Make ``held`` follow links and supports, through children where the basis is TAGGED; returns the change of the charge."""
+    """Make ``held`` follow links and supports, through children where the basis is TAGGED; returns the change of
+    the charge.
+    """
     table = ledger.manifests
     tagged = rules.basis == BASIS_TAGGED
     wanted = table[slot, 1] > 0 and (not tagged or table[slot, 2] > 0)
@@ -175,7 +173,9 @@ def change_scope(graph, names, rules, ledger, cursor, repository, manifest, link
 
 @part
 def blob_link(graph, names, held, rules, ledger, cursor, repository, blob, present):
-    """Set or clear the explicit link of ``blob`` in ``repository``; returns (changed, change of the charge in bytes)."""
+    """Set or clear the explicit link of ``blob`` in ``repository``; returns (changed, change of the charge in
+    bytes).
+    """
     table = held.blob_links
     sign = np.int64(1 if present else -1)
     slot, new = count_slot(table, (repository << 32) | blob)

@@ -1,9 +1,7 @@
 """Bytes of groups of manifests, and marking from roots: each blob looked at as often as it is named, never sorted."""
 
-import numpy as np
-
 from quotasim.kernels.compile import kernel
-from quotasim.kernels.layout import FLAG_FOREIGN, KIND_INDEX, ROLE_LAYER, ROLE_OWN
+from quotasim.kernels.layout import FLAG_FOREIGN, KIND_INDEX, ROLE_LAYER, ROLE_OWN, WORD, WORD_MASK
 from quotasim.kernels.tables import add_words
 
 FIGURES = 4  # logical, unique, exclusive, attributed
@@ -70,7 +68,8 @@ def share_groups(graph, indptr, manifest, stamp, count, rank, logical, unique, e
     logical, unique, exclusive, attributed  int64[G, 2] zero; WRITTEN, two-word totals
     O(references of the groups)
 
-    A blob of ``size`` that ``n`` groups have is split into ``size // n`` each, and one byte more for the first ``size % n``.
+    A blob of ``size`` that ``n`` groups have is split into ``size // n`` each, and one byte more for the first
+    ``size % n``.
     """
     groups = indptr.shape[0] - 1
     for g in range(groups):

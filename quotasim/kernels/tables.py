@@ -20,9 +20,11 @@ def add_words(words, row, delta):
 
 @part
 def home_slot(table, key):
-    """Slot at which the search for int64 ``key`` >= 0 begins in an open-addressing ``table`` (int64[cap, >=2], cap < 2**32).
+    """Slot at which the search for int64 ``key`` >= 0 begins in an open-addressing ``table`` (int64[cap, >=2], cap
+    < 2**32).
 
-    The upper half of the product is spread over the slots by a second one, so that any capacity will do: powers of two would leave up
+    The upper half of the product is spread over the slots by a second one, so that any capacity will do: powers of
+    two would leave up
     to half of the memory unused.
     """
     spread = (np.uint64(key) * _MIX) >> _HALF

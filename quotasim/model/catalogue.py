@@ -57,3 +57,13 @@ def add_manifest(content: Content, manifest: Image | Index) -> int:
         artifact_type=np.array([content.artifact_types.add(manifest.artifact_type or "")]),
     )
     return int(content.add_manifests(batch)[0])
+
+
+def children_first(content: Content, manifest: Image | Index) -> list[int]:
+    """Return the manifest rows of an index's children at hand, innermost first, each once."""
+    rows: dict[int, None] = {}
+    for child in manifest.manifests if isinstance(manifest, Index) else ():
+        if not isinstance(child, Descriptor):
+            rows.update(dict.fromkeys(children_first(content, child)))
+            rows[content.find_manifest(child.digest)] = None
+    return list(rows)

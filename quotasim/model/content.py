@@ -1,4 +1,6 @@
-"""Content: what digests mean. One append-only catalogue of blobs, manifests and their descriptors, shared by all branches."""
+"""Content: what digests mean. One append-only catalogue of blobs, manifests and their descriptors, shared by all
+branches.
+"""
 
 from __future__ import annotations
 
@@ -413,7 +415,9 @@ class Content:
 
     @property
     def repeats(self) -> tuple[Array, Array]:
-        """(descriptor rows int64[K], further times int32[K]) of descriptors that their manifest lists more than once."""
+        """(descriptor rows int64[K], further times int32[K]) of descriptors that their manifest lists more than
+        once.
+        """
         return self._repeat_descriptor.rows, self._repeat_extra.rows
 
     def repeated_bytes(self) -> tuple[Array, Array]:
@@ -435,7 +439,9 @@ class Content:
         return self._digests, self._sha512, self._sha512_blob.rows
 
     def manifests_by_blob(self) -> tuple[Array, Array]:
-        """Return the transposed descriptors as CSR: manifests that name blob b = rows[indptr[b]:indptr[b + 1]]. O(E) once."""
+        """Return the transposed descriptors as CSR: manifests that name blob b = rows[indptr[b]:indptr[b + 1]].
+        O(E) once.
+        """
         if self._holders_by_blob is None or self._holders_by_blob[0] != self.manifest_count:
             graph = self.graph()
             indptr = np.zeros(self.blob_count + 1, np.int64)
@@ -453,7 +459,7 @@ def _ranges(starts: Array, stops: Array) -> Array:
     lengths = stops - starts
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if ends.size else 0
-    return np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
+    return np.asarray(np.arange(total) + np.repeat(starts - (ends - lengths), lengths))
 
 
 def _rows_of(indptr: Array, values: Array, rows: Array) -> tuple[Array, Array]:

@@ -51,9 +51,7 @@ INDEX_MEDIA_TYPES: Final = frozenset({OCI_INDEX, DOCKER_MANIFEST_LIST})
 MAX_SIZE: Final = 2**63 - 1
 """The largest size of a descriptor, and the most bytes that one manifest may list."""
 
-_MEDIA_TYPE: Final = re.compile(
-    r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
-)
+_MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}")
 _PLATFORM: Final = re.compile(r"([a-z0-9_.-]+)/([a-z0-9_.-]+)(?:/([A-Za-z0-9_.-]+))?(?::([A-Za-z0-9_.-]+))?")
 
 
@@ -95,9 +93,7 @@ def checked_size(size: object) -> int | None:
     """
     if size is None:
         return None
-    return whole_number(
-        size, name="size", expected="bytes from 0 to 2**63 - 1, or None where unknown", most=MAX_SIZE
-    )
+    return whole_number(size, name="size", expected="bytes from 0 to 2**63 - 1, or None where unknown", most=MAX_SIZE)
 
 
 def check_media_type(name: str, media_type: object) -> None:
@@ -178,9 +174,7 @@ class Descriptor:
             parse_platform(self.platform)
 
 
-EMPTY_CONFIG: Final = Blob(
-    "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a", 2, OCI_EMPTY
-)
+EMPTY_CONFIG: Final = Blob("sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a", 2, OCI_EMPTY)
 """The empty descriptor of the image-spec: the two bytes ``{}``."""
 
 
@@ -200,9 +194,7 @@ def parse_platform(platform: str) -> dict[str, str]:
     """
     match = _PLATFORM.fullmatch(platform) if isinstance(platform, str) else None
     if match is None:
-        raise InvalidValue(
-            "platform", platform, "os/architecture[/variant][:os version], such as 'linux/arm/v7'"
-        )
+        raise InvalidValue("platform", platform, "os/architecture[/variant][:os version], such as 'linux/arm/v7'")
     system, architecture, variant, version = match.groups()
     parts = {"architecture": architecture, "os": system, "os.version": version, "variant": variant}
     return {key: value for key, value in parts.items() if value is not None}

@@ -90,9 +90,7 @@ class DigestArray:
             ("words512", self.words512, (wide, 8)),
         ):
             if words.shape != shape:
-                raise InvalidValue(
-                    name, words.shape, f"of shape {shape} for {count} digests, {wide} of them sha512"
-                )
+                raise InvalidValue(name, words.shape, f"of shape {shape} for {count} digests, {wide} of them sha512")
 
     def __len__(self) -> int:
         return len(self.algorithm)
@@ -100,9 +98,7 @@ class DigestArray:
     @classmethod
     def sha256(cls, words: Words) -> DigestArray:
         """The array of sha256 digests only, from uint64[n, 4]."""
-        return cls(
-            algorithm=np.zeros(words.shape[0], np.uint8), words256=words, words512=np.empty((0, 8), np.uint64)
-        )
+        return cls(algorithm=np.zeros(words.shape[0], np.uint8), words256=words, words512=np.empty((0, 8), np.uint64))
 
 
 # -- text ----------------------------------------------------------------------------------------------
@@ -141,9 +137,7 @@ def decode_digests(
     data, ends = _readable(data, np.uint8), _readable(offsets, np.int64)
     count = ends.shape[0] - 1
     if count < 0 or ends[0] < 0 or ends[-1] > data.shape[0] or np.any(ends[1:] < ends[:-1]):
-        raise InvalidValue(
-            "offsets", offsets, f"n + 1 numbers from 0 to {data.shape[0]} that do not decrease"
-        )
+        raise InvalidValue("offsets", offsets, f"n + 1 numbers from 0 to {data.shape[0]} that do not decrease")
     algorithm, status = np.empty(count, np.uint8), np.empty(count, np.uint8)
     words256 = np.empty((count, 4), np.uint64)
     wide = hexadecimal.decode(data, ends, algorithm, _bytes(words256), np.empty(32, np.uint8), status)
@@ -238,9 +232,7 @@ def format_digest(algorithm: int, raw: bytes) -> str:
     'sha256:00000'
     """
     if len(raw) != _BYTES[algorithm]:
-        raise InvalidDigest(
-            raw, f"{_NAMES[algorithm]} has {_BYTES[algorithm]} bytes, and this has {len(raw)}"
-        )
+        raise InvalidDigest(raw, f"{_NAMES[algorithm]} has {_BYTES[algorithm]} bytes, and this has {len(raw)}")
     return _NAMES[algorithm] + raw.hex()
 
 

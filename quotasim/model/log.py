@@ -1,4 +1,6 @@
-"""The event log: the only history. Rows are appended and never changed; usage series are cumulative sums of its deltas."""
+"""The event log: the only history. Rows are appended and never changed; usage series are cumulative sums of its
+deltas.
+"""
 
 from __future__ import annotations
 
@@ -117,7 +119,9 @@ class EventLog:
         self._length = length
 
     def column(self, name: str, start: int = 0) -> Array:
-        """Return column ``name`` of all events from id ``start`` on. A view where one array holds them; not to be written."""
+        """Return column ``name`` of all events from id ``start`` on. A view where one array holds them; not to be
+        written.
+        """
         at = LogRows._fields.index(name)
         parts = []
         first = 0

@@ -361,9 +361,7 @@ class Index(_Manifest):
         manifests = _checked_parts("manifests", manifests, kinds, "made of Images, Indexes and Descriptors")
         for child in manifests:
             if media_type == DOCKER_MANIFEST_LIST and child.platform is None:
-                raise InvalidValue(
-                    "manifests", child, "made of manifests with a platform, in a manifest list"
-                )
+                raise InvalidValue("manifests", child, "made of manifests with a platform, in a manifest list")
         if media_type not in INDEX_MEDIA_TYPES:
             raise InvalidValue("media_type", media_type, "an index's")
         self._set_common(media_type, platform, subject, artifact_type, annotations)

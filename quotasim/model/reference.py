@@ -77,9 +77,7 @@ def sha256_digest(content: bytes) -> str:
 
 MAX_REPOSITORY_LENGTH: Final = 255
 
-_REPOSITORY: Final = re.compile(
-    r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
-)
+_REPOSITORY: Final = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _UNTAGGED: Final = "untagged"
 
@@ -162,9 +160,7 @@ def parse_repository(name: str) -> str:
     if not isinstance(name, str):
         raise InvalidReference(name, "it is no string")
     if len(name) > MAX_REPOSITORY_LENGTH:
-        reason = (
-            f"a repository's name has at most {MAX_REPOSITORY_LENGTH} characters, and this has {len(name)}"
-        )
+        reason = f"a repository's name has at most {MAX_REPOSITORY_LENGTH} characters, and this has {len(name)}"
         raise InvalidReference(name, reason)
     if _REPOSITORY.fullmatch(name) is None:
         reason = (

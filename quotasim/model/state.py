@@ -220,7 +220,7 @@ class State:
         rows[blob.shape[0] :, 0] = (ANY_REPOSITORY << WORD) | blobs.astype(np.int64)
         rows[blob.shape[0] :, 1] = repositories
         table = empty_table(rows.shape[0])
-        self.cursor[CURSOR_BLOB_LINKS] = rehash(rows, table)
+        self.cursor[CURSOR_BLOB_LINKS] = rehash(rows, table, 0)
         self.replace("blob_links", table)
 
     def scope_rows(self) -> tuple[int, int]:

@@ -43,7 +43,8 @@ def exact_sum(values: Array) -> int:
 
 
 def cumulative(deltas: Array, start: int = 0) -> Array:
-    """Return the running total after each delta: int64[n], or Python ints (dtype object) where one passes 2**63 - 1. O(n).
+    """Return the running total after each delta: int64[n], or Python ints (dtype object) where one passes 2**63 -
+    1. O(n).
 
     Examples
     --------
@@ -54,5 +55,5 @@ def cumulative(deltas: Array, start: int = 0) -> Array:
     low = np.empty(deltas.shape[0], np.int64)
     sharing.cumulative_words(np.ascontiguousarray(deltas, np.int64), *int_to_words(start), high, low)
     if high.size == 0 or int(high.max()) < 1 << 31:
-        return (high << WORD) + low
-    return (high.astype(object) << WORD) + low.astype(object)
+        return np.asarray((high << WORD) + low)
+    return np.asarray((high.astype(object) << WORD) + low.astype(object))

@@ -8,9 +8,7 @@ from quotasim.profiles.base import RegistryProfile
 from quotasim.profiles.distribution import DISTRIBUTION_2_8
 from quotasim.profiles.refcount import REFCOUNT
 
-PROFILES = {
-    profile.name: profile for profile in (ACR_BASIC, ACR_PREMIUM, ACR_STANDARD, DISTRIBUTION_2_8, REFCOUNT)
-}
+PROFILES = {profile.name: profile for profile in (ACR_BASIC, ACR_PREMIUM, ACR_STANDARD, DISTRIBUTION_2_8, REFCOUNT)}
 
 
 def by_name(name: str) -> RegistryProfile:

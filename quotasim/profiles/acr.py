@@ -36,22 +36,34 @@ ACR_PREMIUM = RegistryProfile(
     gc=GcPolicy(roots="ALL", referrers="follow", grace=parse_duration("5min"), honour_blob_links=True),
     sources=MappingProxyType(
         {
-            "scope": _doc("container-registry-faq.yml", "a layer shared by images of the registry is stored and counted once"),
-            "basis": _assumed("layers and manifests of what is pushed count (StorageUsed); whether loose uploads do is not said"),
+            "scope": _doc(
+                "container-registry-faq.yml", "a layer shared by images of the registry is stored and counted once"
+            ),
+            "basis": _assumed(
+                "layers and manifests of what is pushed count (StorageUsed); whether loose uploads do is not said"
+            ),
             "counts_config": _assumed("configs are blobs like layers"),
             "counts_manifests": _doc("monitor-container-registry-reference.md", "StorageUsed includes manifest files"),
             "counts_foreign": _assumed("foreign layers are never uploaded, so they cannot count"),
             "limit": _doc("container-registry-skus.md", "storage limit: Basic and Standard 40 TiB, Premium 100 TiB"),
             "reject_at_limit": _assumed("whether the limit itself may be reached is not said"),
-            "included": _doc("container-registry-skus.md", "included storage 10, 100, 500 GiB: above it costs, and refuses nothing"),
+            "included": _doc(
+                "container-registry-skus.md", "included storage 10, 100, 500 GiB: above it costs, and refuses nothing"
+            ),
             "collection": _doc("container-registry-delete.md", "space is recovered asynchronously after a delete"),
-            "untagged_after": _doc("container-registry-retention-policy.md", "untagged manifests stay unless a policy is set"),
+            "untagged_after": _doc(
+                "container-registry-retention-policy.md", "untagged manifests stay unless a policy is set"
+            ),
             "sweep_after": _assumed("'a few minutes' taken as five"),
             "referrers": _doc("container-registry-manage-artifact.md", "deleting the subject deletes its referrers"),
             "stale_blob_links": _assumed("a repository's links to blobs are not visible"),
             "report_lag": _doc("container-registry-faq.yml", "usage follows within a few minutes; five are assumed"),
-            "delete_by_tag": _doc("container-registry-delete.md", "deleting by tag deletes the manifest and all its tags"),
-            "write_lock_blocks_delete": _doc("container-registry-image-lock.md", "write-enabled false blocks deletion too"),
+            "delete_by_tag": _doc(
+                "container-registry-delete.md", "deleting by tag deletes the manifest and all its tags"
+            ),
+            "write_lock_blocks_delete": _doc(
+                "container-registry-image-lock.md", "write-enabled false blocks deletion too"
+            ),
             "gc": _assumed("everything linked is a root; unreferenced blobs go after the same few minutes"),
         }
     ),

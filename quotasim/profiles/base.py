@@ -1,4 +1,6 @@
-"""A registry kind as data: one frozen profile that says what counts, where, against which limit, and when bytes come back."""
+"""A registry kind as data: one frozen profile that says what counts, where, against which limit, and when bytes
+come back.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ class Source:
     Attributes
     ----------
     where : url, or repository and path with commit, or the section of our own rules.
-    evidence : ``ran`` (the program was run), ``code`` (source read), ``doc``, ``issue``, ``assumed``, or ``own`` (a rule set of ours).
+    evidence : ``ran`` (the program was run), ``code`` (source read), ``doc``, ``issue``, ``assumed``, or ``own``
+        (a rule set of ours).
     read_on : ISO date on which it was read or run.
     note : what it says, in our words.
     """
@@ -43,18 +46,21 @@ class RegistryProfile:
     Attributes
     ----------
     scope, basis : where and by which holders a blob is charged once.
-    counts_config, counts_manifests, counts_foreign : whether configs, manifests' own bytes and foreign layers are charged;
+    counts_config, counts_manifests, counts_foreign : whether configs, manifests' own bytes and foreign layers are
+        charged;
         a kind that counts foreign layers stores them too.
     limit : bytes that a scope may be charged, or None.
     reject_at_limit : True: reaching the limit is refused; False: only passing it.
     included : bytes included in the price and shown as the limit, or None; passing them refuses nothing.
-    collection : ``"automatic"``: untagged manifests and released blobs go by themselves; ``"manual"``: a run is started.
+    collection : ``"automatic"``: untagged manifests and released blobs go by themselves; ``"manual"``: a run is
+        started.
     untagged_after : microseconds until a manifest that lost its last tag is collected; None: never.
     sweep_after : microseconds until a released blob leaves the disk, where collection is automatic.
     referrers : what the loss of a subject does to its referrers: nothing, candidates for collection, deleted with it.
     stale_blob_links : whether a deleted manifest leaves explicit links to its blobs.
     report_lag : microseconds by which the display follows the charge.
-    delete_by_tag : what deleting ``repo:tag`` means: ``"manifest"``: the manifest with all its tags; ``"refuse"``: the kind
+    delete_by_tag : what deleting ``repo:tag`` means: ``"manifest"``: the manifest with all its tags; ``"refuse"``:
+        the kind
         refuses a tag and clients resolve it and delete the digest, with the same outcome; ``"tag"``: the tag only.
     write_lock_blocks_delete : whether a lock against writing also forbids deletion.
     gc : the policy behind ``reclaimable_bytes`` and of ``plan_gc()`` without arguments.

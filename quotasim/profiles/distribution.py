@@ -41,10 +41,12 @@ DISTRIBUTION_2_8 = RegistryProfile(
             "referrers": _ran("the subject field is ignored everywhere"),
             "stale_blob_links": _ran("_layers links are never removed, neither by DELETE nor by garbage-collect"),
             "report_lag": _NO_QUOTA,
-            "delete_by_tag": _ran("DELETE by tag is 400 DIGEST_INVALID; skopeo resolves it and deletes the digest with all tags"),
+            "delete_by_tag": _ran(
+                "DELETE by tag is 400 DIGEST_INVALID; skopeo resolves it and deletes the digest with all tags"
+            ),
             "write_lock_blocks_delete": _NO_QUOTA,
             "gc": _ran(
-                "all revisions are roots; a manifest marks its direct references only; orphan blobs go at once, without grace"
+                "all revisions are roots; a manifest marks its direct references only; orphan blobs go at once"
             ),
         }
     ),

@@ -6,7 +6,9 @@ from quotasim.accounting.basis import Basis, Scope
 from quotasim.gc.policy import GcPolicy
 from quotasim.profiles.base import RegistryProfile, Source
 
-_OWN = Source("docs/semantics.md, section 3", "own", "2026-11-24", "plain reference counting; no vendor works exactly so")
+_OWN = Source(
+    "docs/semantics.md, section 3", "own", "2026-11-24", "plain reference counting; no vendor works exactly so"
+)
 
 REFCOUNT = RegistryProfile(
     name="refcount",

@@ -245,9 +245,7 @@ class OracleRegistry(Figures):
     def _locked(self, what: str, thing: tuple[str, ...]) -> bool:
         """Say whether a lock of exactly this thing forbids ``what``."""
         locks = self.locks.get(thing, frozenset())
-        return what in locks or (
-            what == "delete" and "write" in locks and self.rules.write_lock_blocks_delete
-        )
+        return what in locks or (what == "delete" and "write" in locks and self.rules.write_lock_blocks_delete)
 
     # Automatic collection: due links, then due blobs, at each instant at which anything is due.
 
@@ -305,9 +303,7 @@ class OracleRegistry(Figures):
         """Return the times after now at which something may change by itself."""
         shown = {at + self.rules.report_lag for at, _ in self.charges}
         due = {*self.due_links().values(), *self.due_sweeps().values()}
-        return {
-            at for at in shown | (due if self.rules.collection == "automatic" else set()) if at > self.now
-        }
+        return {at for at in shown | (due if self.rules.collection == "automatic" else set()) if at > self.now}
 
     def reported_bytes(self) -> int:
         """Return the charge as it was ``report_lag`` ago."""

@@ -1,0 +1,136 @@
+"""From references to rows: what a user's words name in an engine, and what locks forbid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from quotasim.accounting import selection
+from quotasim.accounting.selection import Hazard
+from quotasim.engine import Engine
+from quotasim.errors import Locked, UnknownReference, UnknownRepository, nearest_names
+from quotasim.kernels import NULL, layout
+from quotasim.model.oci import Reference, parse_reference, parse_repository
+
+
+def find(engine: Engine, reference: str) -> tuple[Reference, int]:
+    """Return a parsed reference and the link it names."""
+    ref = parse_reference(reference)
+    engine.sync()
+    repository = engine.names.repositories.find(ref.repository)
+    link = NULL
+    if repository != NULL and ref.tag is not None:
+        row = engine.names.find_tag(repository, ref.tag)
+        link = NULL if row == NULL else int(engine.state.read("tag_link")[row])
+    elif repository != NULL and ref.digest is not None:
+        manifest = engine.content.find_manifest(ref.digest)
+        found = NULL if manifest == NULL else engine.names.links.find(repository, manifest)
+        if found != NULL and engine.state.read("linked")[found]:
+            link = found
+    if link == NULL:
+        raise UnknownReference(reference, nearest(engine, ref))
+    return ref, link
+
+
+def nearest(engine: Engine, ref: Reference) -> Sequence[str]:
+    """Return references that look like one that was not found."""
+    candidates = [
+        f"{engine.names.repositories.values[repository]}:{engine.names.tag_label(tag)}"
+        for tag, repository in zip(*_bound_tags(engine), strict=True)
+    ]
+    return nearest_names(str(ref), candidates)
+
+
+def tag_row(engine: Engine, repository: int, tag: str) -> int:
+    """Return the row of a tag without a platform, a new one on first mention."""
+    names = engine.names
+    return int(names.add_tags(np.array([repository]), np.array([names.tag_names.add(tag)]), np.array([0]))[0])
+
+
+def digest_of(engine: Engine, link: int) -> str:
+    """Return the digest of a link's manifest."""
+    return engine.content.digest(int(engine.content.graph().own[engine.names.links.second[link]]))
+
+
+def link_label(engine: Engine, link: int) -> str:
+    """Return a link as ``repository@digest``."""
+    names = engine.names
+    return f"{names.repositories.values[names.links.first[link]]}@{digest_of(engine, link)}"
+
+
+def repository_row(engine: Engine, repository: str) -> int:
+    """Return the row of a repository by name; raises UnknownRepository."""
+    names = engine.names
+    row = names.repositories.find(parse_repository(repository))
+    if row == NULL:
+        raise UnknownRepository(repository, nearest_names(repository, names.repositories.values))
+    return row
+
+
+def untagged_in(engine: Engine, repository: int) -> list[int]:
+    """Return the untagged links of a repository, in digest order."""
+    links = engine.linked_in(repository)
+    return [int(link) for link in links[engine.state.read("tag_count")[links] == 0]]
+
+
+def resolve_deletion(
+    engine: Engine, references: Sequence[str], *, check_locks: bool = True
+) -> tuple[list[int], list[int]]:
+    """Return (links, tags) that deleting the references removes, each once, in the order given."""
+    links: dict[int, None] = {}
+    tags: dict[int, None] = {}
+    for reference in references:
+        ref = parse_reference(reference)
+        if ref.untagged:
+            links.update(dict.fromkeys(untagged_in(engine, repository_row(engine, ref.repository))))
+            continue
+        _, link = find(engine, reference)
+        repository = int(engine.names.links.first[link])
+        if ref.tag is not None and engine.profile.delete_by_tag == "tag":
+            row = engine.names.find_tag(repository, ref.tag)
+            if check_locks:
+                refuse_locked(engine, reference, layout.LOCK_DELETE, repository=repository, tag=row)
+            tags[row] = None
+            continue
+        if check_locks:
+            refuse_locked(engine, reference, layout.LOCK_DELETE, repository=repository, link=link)
+        links[link] = None
+    return list(links), list(tags)
+
+
+def refuse_locked(
+    engine: Engine, reference: str, bit: int, *, repository: int, link: int = NULL, tag: int = NULL
+) -> None:
+    """Raise Locked if a lock forbids it."""
+    state, names = engine.state, engine.names
+    locks = int(state.read("repository_lock")[repository])
+    tags = [] if tag == NULL else [tag]
+    if link != NULL:
+        locks |= int(state.read("link_lock")[link])
+        tags.extend(selection.tags_of(names, state, link))
+    for row in tags:
+        locks |= int(state.read("tag_lock")[row])
+    if locks & bit:
+        raise Locked(reference, "write" if bit == layout.LOCK_WRITE else "delete")
+
+
+def tag_hazards(engine: Engine, tags: Sequence[int]) -> list[Hazard]:
+    """Return the hazards of removing tags only."""
+    hazards = []
+    for tag in tags:
+        link = int(engine.state.read("tag_link")[tag])
+        locks = int(engine.state.read("tag_lock")[tag])
+        locks |= int(engine.state.read("repository_lock")[engine.names.links.first[link]])
+        if locks & layout.LOCK_DELETE:
+            message = "the tag is locked against deletion"
+            hazards.append(
+                Hazard("locked", "blocking", link_label(engine, link), (engine.names.tag_label(tag),), message)
+            )
+    return hazards
+
+
+def _bound_tags(engine: Engine) -> tuple[list[int], list[int]]:
+    """Return (tags, their repositories) that point to something."""
+    tags = np.flatnonzero(engine.state.read("tag_link") != NULL)
+    return tags.tolist(), engine.names.tag_repository[tags].tolist()
