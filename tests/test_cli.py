@@ -20,6 +20,7 @@ from quotasim.cli import preview as preview_verb
 from quotasim.cli.output import Report, Table, emit, printable
 
 from .commands import quotasim
+from .trace_lines import push, write_lines
 
 HEADER = ["schema_version", "tool_version", "profile", "dedup_scope", "computed_at"]
 ROW = ["name", "logical_bytes", "unique_bytes", "exclusive_bytes", "shared_bytes", "attributed_bytes"]
@@ -230,20 +231,13 @@ def test_simulate_gives_days_with_their_extremes(root):
     assert any(row["unique_bytes_min"] < row["unique_bytes_max"] for row in rows)
 
 
-def test_a_ratio_without_anything_to_divide_by_is_null(tmp_path, root):
-    from quotasim.importers.tables import read_tables
-    from quotasim.importers.trace_table import trace_from_tables
-    from quotasim.importers.traces import write_trace
-
-    trace = trace_from_tables(read_tables(root / "data" / "tables"))
-    lone = trace.op == 99
-    import dataclasses
-
-    columns = ("time", "batch", "op", "repository", "tag", "platform", "manifest", "previous", "blob")
-    empty = dataclasses.replace(trace, **{name: getattr(trace, name)[lone] for name in columns})
-    write_trace(tmp_path / "empty.jsonl.zst", empty)
-    result = quotasim("simulate", "--trace", tmp_path / "empty.jsonl.zst", "--format", "json")
-    assert (result.code, result.json["rows"]) == (0, [])
+def test_a_ratio_without_anything_to_divide_by_is_null(tmp_path):
+    untag = {"time": 1, "batch": 1, "op": "untag", "repository": "team/app", "tag": "v1"}
+    trace = write_lines(tmp_path / "gone.jsonl.zst", [push(), untag])
+    (row,) = quotasim("simulate", "--trace", trace, "--format", "json").json["rows"]
+    assert (row["month"], row["logical_bytes"], row["bytes_uploaded_new"]) == ("1970-01", 0, 10)
+    assert row["dedup_ratio"] is None
+    assert quotasim("simulate", "--trace", trace, "--format", "csv").out.splitlines()[1].split(",")[7] == ""
 
 
 # -- formats and streams -------------------------------------------------------------------------------

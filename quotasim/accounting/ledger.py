@@ -128,9 +128,7 @@ class Ledger:
 
     def limits(self) -> list[int | None]:
         """Return the limit of every scope row."""
-        return [
-            None if high == NULL else (high << layout.WORD) + low for high, low in self._limit.read().tolist()
-        ]
+        return [None if high == NULL else (high << layout.WORD) + low for high, low in self._limit.read().tolist()]
 
     def set_limit(self, row: int, limit: int | None) -> None:
         """Change one scope's limit."""

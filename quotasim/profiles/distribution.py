@@ -45,9 +45,7 @@ DISTRIBUTION_2_8 = RegistryProfile(
                 "DELETE by tag is 400 DIGEST_INVALID; skopeo resolves it and deletes the digest with all tags"
             ),
             "write_lock_blocks_delete": _NO_QUOTA,
-            "gc": _ran(
-                "all revisions are roots; a manifest marks its direct references only; orphan blobs go at once"
-            ),
+            "gc": _ran("all revisions are roots; a manifest marks its direct references only; orphan blobs go at once"),
         }
     ),
 )

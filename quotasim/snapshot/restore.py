@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from quotasim.accounting.basis import scope_names
 from quotasim.engine import Engine
 from quotasim.errors import QuotaSimError
 from quotasim.kernels import NULL, layout
-from quotasim.model.content import ManifestBatch
+from quotasim.model.content import Content, ManifestBatch
 from quotasim.model.digests import DigestArray
 from quotasim.model.log import DTYPES
 from quotasim.model.names import StringIndex
@@ -126,7 +127,7 @@ def _restore_content(engine: Engine, tables: dict[str, Table]) -> None:
     media_type = _row_codes(tables, "blobs", "media_type", content.media_types)
     table = "blobs"
     try:
-        rows = content.add_blobs(digests, _number(tables, "blobs", "size"), media_type)
+        rows = _add_blobs(content, digests, _number(tables, "blobs", "size"), media_type)
         if not np.array_equal(rows, numbered(rows.size)):
             raise WrongTable("blobs", "a digest occurs twice")
         table = "manifests"
@@ -142,6 +143,23 @@ def _restore_content(engine: Engine, tables: dict[str, Table]) -> None:
         raise WrongTable("manifests", "column 'logical_bytes' is not what the descriptors add up to")
     late = (_number(tables, "late_children", "manifest_id"), _number(tables, "late_children", "index_id"))
     content.restore_late(*late)
+
+
+def _add_blobs(content: Content, digests: DigestArray, size: Array, media_type: Array) -> Array:
+    """Intern blobs in the order of their rows; returns their rows. O(n), and a call for each change of algorithm."""
+    # Given both algorithms at once, a catalogue numbers all sha256 digests first.
+    cuts = np.flatnonzero(np.diff(digests.algorithm)) + 1
+    rows = []
+    for start, stop in itertools.pairwise([0, *cuts.tolist(), len(digests)]):
+        algorithm = digests.algorithm[start:stop]
+        wide = int(np.count_nonzero(digests.algorithm[:start])) if algorithm.any() else 0
+        part = DigestArray(
+            algorithm=algorithm,
+            words256=digests.words256[start:stop],
+            words512=digests.words512[wide : wide + int(np.count_nonzero(algorithm))],
+        )
+        rows.append(content.add_blobs(part, size[start:stop], media_type[start:stop]))
+    return np.concatenate(rows)
 
 
 def _manifests(engine: Engine, tables: dict[str, Table], own: Array, descriptors: dict[str, Array]) -> ManifestBatch:

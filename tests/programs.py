@@ -1,0 +1,112 @@
+"""Short lives of a registry, drawn by Hypothesis: the same program does the same on any equal registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+from hypothesis import strategies as st
+
+import quotasim as qs
+from quotasim.errors import Locked, QuotaSimError, UnknownReference, UnknownRepository
+
+from .strategies import CONFIGS, LAYERS, MINUTE, REPOSITORIES, TAGS, WORLD
+
+WIDE = qs.Blob("sha512:" + "5a" * 64, 700)
+THINGS = [thing.engine for thing in WORLD] + [qs.Image([LAYERS[0], WIDE], CONFIGS[1])]
+DELAYS = (0, 1, MINUTE, 3 * MINUTE, 5 * MINUTE, 20 * MINUTE, 24 * 60 * MINUTE)
+
+Step = tuple[str, int, int]
+
+
+def references(registry: qs.Registry) -> list[str]:
+    """Return every tag and every linked manifest of a registry, as references."""
+    names, state, content = registry.engine.names, registry.engine.state, registry.engine.content
+    found = []
+    for tag, link in enumerate(state.read("tag_link").tolist()):
+        if link >= 0:
+            repository = names.repositories.values[names.tag_repository[tag]]
+            found.append(f"{repository}:{names.tag_label(tag)}")
+    for link, linked in enumerate(state.read("linked").tolist()):
+        if linked:
+            repository = names.repositories.values[names.links.first[link]]
+            found.append(f"{repository}@{content.digest(int(content.graph().own[names.links.second[link]]))}")
+    return sorted(found)
+
+
+def _there(act: Callable[[qs.Registry, str, int], object]) -> Callable[[qs.Registry, int, int], object]:
+    """Return a step that acts on something that is there, and does nothing where nothing is."""
+
+    def step(registry: qs.Registry, one: int, other: int) -> object:
+        there = references(registry)
+        return act(registry, there[one % len(there)], other) if there else None
+
+    return step
+
+
+def _push(registry: qs.Registry, one: int, other: int) -> object:
+    repository, tag = REPOSITORIES[one % len(REPOSITORIES)], [*TAGS, None][other % (len(TAGS) + 1)]
+    thing = THINGS[other % len(THINGS)]
+    return registry.push(f"{repository}@{thing.digest}" if tag is None else f"{repository}:{tag}", thing)
+
+
+def _upload(registry: qs.Registry, one: int, other: int) -> object:
+    layers = [*LAYERS, WIDE]
+    return registry.upload(REPOSITORIES[one % len(REPOSITORIES)], layers[other % len(layers)])
+
+
+def _lock(registry: qs.Registry, reference: str, other: int) -> object:
+    target = reference if other % 3 else f"{reference.partition('@')[0].partition(':')[0]}/"
+    registry.lock(target, write=other % 2 == 0, delete=other % 4 < 2)
+    return None
+
+
+def _collect(registry: qs.Registry, one: int, other: int) -> object:
+    return registry.apply(registry.plan_gc())
+
+
+STEPS: dict[str, Callable[[qs.Registry, int, int], object]] = {
+    "push": _push,
+    "push again": _push,
+    "upload": _upload,
+    "tag": _there(lambda registry, reference, other: registry.tag(reference, TAGS[other % len(TAGS)])),
+    "untag": _there(lambda registry, reference, other: registry.untag(reference)),
+    "delete": _there(lambda registry, reference, other: registry.delete(reference)),
+    "lock": _there(_lock),
+    "pull": _there(lambda registry, reference, other: registry.pull(reference)),
+    "advance": lambda registry, one, other: registry.advance(timedelta(microseconds=DELAYS[one % len(DELAYS)])),
+    "collect": _collect,
+}
+
+numbers = st.integers(0, 999)
+programs = st.lists(st.tuples(st.sampled_from(sorted(STEPS)), numbers, numbers), max_size=25)
+
+
+def run(registry: qs.Registry, program: Iterable[Step]) -> list[object]:
+    """Run a program; returns what each step said, a refused call by its kind."""
+    said: list[object] = []
+    for name, one, other in program:
+        try:
+            said.append(STEPS[name](registry, one, other))
+        except (Locked, UnknownReference, UnknownRepository, qs.QuotaSimError) as error:
+            said.append(type(error).__name__)
+    return said
+
+
+def every_kind(registry: qs.Registry) -> None:
+    """Let a registry hold every kind of thing: indexes, repeats, referrers, sha512, locks, pulls, and what waits."""
+    for place, thing in enumerate(THINGS):
+        registry.push(f"{REPOSITORIES[place % 4]}:{TAGS[place % 3]}", thing)
+        registry.advance("40s")
+    registry.push(f"app@{THINGS[0].digest}", THINGS[0])
+    registry.upload("web", WIDE)
+    registry.upload("team/app", LAYERS[2])
+    there = references(registry)
+    registry.pull(there[0])
+    registry.lock(there[-1], write=False)
+    registry.lock("team/web/", write=False, delete=True)
+    for reference in there[1:4]:
+        try:
+            registry.delete(reference)
+        except QuotaSimError:
+            registry.advance("1s")
