@@ -178,7 +178,11 @@ def blob_link(graph, names, held, rules, ledger, cursor, repository, blob, prese
     """
     table = held.blob_links
     sign = np.int64(1 if present else -1)
-    slot, new = count_slot(table, (repository << 32) | blob)
+    key = (repository << 32) | blob
+    # What was never there is not cleared: a key made only to say so would fill the table, and no caller makes room.
+    if not present and table[find_slot(table, key), 0] == EMPTY:
+        return False, np.int64(0)
+    slot, new = count_slot(table, key)
     cursor[CURSOR_BLOB_LINKS] += new
     if (table[slot, 1] != 0) == present:
         return False, np.int64(0)
