@@ -1,0 +1,156 @@
+"""The whole way from tables to figures, on the real history and on the hand-made one, against pandas and known numbers.
+
+What is asked of the real history alone needs the `real_data` fixture, and is skipped where they are not.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pandas as pd
+import pytest
+
+import quotasim as qs
+
+from .commands import quotasim
+
+FIGURES = ("logical_bytes", "unique_bytes", "exclusive_bytes")
+UNTAGGED = pytest.mark.parametrize("untagged", ["drop", "keep"])
+
+
+class Imported:
+    """A directory of tables, and the snapshots that ``quotasim import tables`` makes of it, each made once."""
+
+    def __init__(self, tables, room):
+        self.tables = tables
+        self.room = room
+        self.counts = cache(self._counts)
+        self.registry = cache(lambda untagged: qs.load(self.snapshot(untagged)))
+
+    def _counts(self, untagged):
+        """What the import says that it read."""
+        arguments = ("-o", self.room / untagged, "--untagged", untagged, "--profile", "refcount", "--format", "json")
+        return self.json("import", "tables", self.tables, *arguments)
+
+    def snapshot(self, untagged):
+        self.counts(untagged)
+        return self.room / untagged
+
+    @staticmethod
+    def json(*arguments):
+        result = quotasim(*arguments)
+        assert (result.code, result.err) == (0, "")
+        return result.json
+
+
+@pytest.fixture(scope="module")
+def real(real_data, tmp_path_factory):
+    return Imported(real_data / "repo_info", tmp_path_factory.mktemp("real"))
+
+
+@pytest.fixture(scope="module", params=["hand-made", "real"])
+def imported(request, root, tmp_path_factory):
+    if request.param == "real":
+        return request.getfixturevalue("real")
+    return Imported(root / "data" / "tables", tmp_path_factory.mktemp("hand-made"))
+
+
+# -- on either history ---------------------------------------------------------------------------------
+
+
+def table(directory, name):
+    path = directory / f"{name}.parquet"
+    return pd.read_parquet(path) if path.exists() else pd.read_csv(directory / f"{name}.csv")
+
+
+def rows_by_pandas(directory, by, untagged):
+    """Logical, unique and exclusive bytes of each row of ``df``: an index's own bytes are unknown, and so nothing."""
+    events, size = table(directory, "tag_events"), table(directory, "blobs").set_index("blob_id")["size"]
+    if untagged == "drop":
+        last = events.drop_duplicates(["repository", "tag", "platform"], keep="last")
+        events = last[~last["op"].isin(["delete", "drop_platform"])]
+    first, rest = events["repository"].str.split("/", n=1).str[0], events["repository"].str.contains("/")
+    name = {"registry": "", "repository": events["repository"], "namespace": first.where(rest, "library")}[by]
+    linked = events.assign(name=name)[["name", "manifest_id"]].drop_duplicates()
+    held = linked.merge(table(directory, "layers")[["manifest_id", "blob_id"]].drop_duplicates())
+    once = held[["name", "blob_id"]].drop_duplicates()
+    alone = once[~once.duplicated("blob_id", keep=False)]
+    sums = [part["blob_id"].map(size).groupby(part["name"]).sum() for part in (held, once, alone)]
+    return pd.concat(sums, axis=1, keys=FIGURES).fillna(0).astype("int64").to_dict("index")
+
+
+@UNTAGGED
+@pytest.mark.parametrize("by", ["registry", "namespace", "repository"])
+def test_df_is_what_pandas_gives_in_a_few_lines(imported, by, untagged):
+    document = imported.json("df", imported.snapshot(untagged), "--by", by, "--format", "json")
+    found = {row["name"]: {figure: row[figure] for figure in FIGURES} for row in document["rows"]}
+    assert found == rows_by_pandas(imported.tables, by, untagged)
+    # Whatever the rows are, what they are given of what they share adds up to what there is.
+    assert sum(row["attributed_bytes"] for row in document["rows"]) == document["unique_bytes"]
+
+
+@UNTAGGED
+def test_what_was_imported_breaks_no_rule(imported, untagged):
+    imported.registry(untagged).check()
+
+
+# -- on the real one -----------------------------------------------------------------------------------
+
+
+def test_golden_replay(real):
+    golden = (real.tables / "monthly_replay.csv").read_text()
+    options = ("--profile", "refcount", "--every", "month", "--format", "csv")
+    result = quotasim("simulate", "--trace", real.snapshot("drop"), *options)
+    assert (result.code, result.err) == (0, "")
+    assert result.out == golden
+    lines = golden.splitlines()
+    assert (len(lines) - 1, len(lines[0].split(","))) == (29, 13)
+
+
+def test_the_end_state(real):
+    counts = real.counts("drop")
+    assert (counts["tags"], counts["indexes"], counts["images"]) == (3_256, 1_008, 3_145)
+    assert counts["blobs"] == 9_791 + 3_145 + 1_008  # layers, and the manifests' own bytes
+    assert counts["unknown_sizes"] == 3_145 + 1_008
+    rows = real.registry("drop").images()
+    tagged = rows[rows["tag_count"] > 0]
+    assert tagged["tag_count"].sum() == 3_256
+    assert tagged.groupby("kind")["manifest"].nunique().to_dict() == {"image": 34, "index": 1_008}
+    assert len(rows) == len(tagged)  # every untagged manifest is a child
+
+
+def test_the_bytes_at_the_end(real):
+    document = real.json("df", real.snapshot("drop"), "--format", "json")
+    assert document["logical_bytes"] == 635_291_942_921
+    for figure in ("unique_bytes", "charged_bytes", "reported_bytes", "stored_bytes"):
+        assert document[figure] == 171_655_457_577
+    assert document["foreign_bytes"] == 9_454_110_234
+    assert document["reclaimable_bytes"] == 0
+    blobs = real.registry("drop").blobs()
+    assert blobs["foreign"].sum() == 9
+    # Where foreign layers are neither charged nor stored.
+    document = real.json("df", real.snapshot("drop"), "--profile", "distribution-2.8", "--format", "json")
+    assert document["unique_bytes"] == 171_655_457_577
+    assert document["charged_bytes"] == document["stored_bytes"] == 162_201_347_343
+
+
+def test_children_without_a_tag_of_their_own_are_no_garbage(real):
+    registry = real.registry("drop")
+    keeping = registry.plan_gc(qs.GcPolicy(roots="TAGS"))
+    assert (len(keeping.removed), keeping.reclaimable_bytes) == (0, 0)
+    # A collector that does not follow an index's children takes every one of them, and only these.
+    losing = registry.plan_gc(qs.GcPolicy(roots="TAGS", index_children="direct"))
+    assert len({digest for _, digest in losing.removed}) == 3_111
+
+
+def test_keeping_the_history(real):
+    counts = real.counts("keep")
+    assert (counts["tags"], counts["indexes"], counts["images"]) == (3_256, 20_687, 66_886)
+    assert counts["blobs"] == 150_296 + 66_886 + 20_687  # layers, and the manifests' own bytes
+    engine = real.registry("keep").engine
+    is_image = engine.content.graph().kind == 0
+    link_count = engine.state.read("link_count")[is_image]
+    # Where a manifest lies in several repositories it counts once for the registry, and once in each of them.
+    assert ((link_count > 0).sum(), (link_count > 1).sum()) == (66_886, 121)
+    by_repository = real.json("df", real.snapshot("keep"), "--by", "repository", "--format", "json")
+    assert sum(row["logical_bytes"] for row in by_repository["rows"]) > by_repository["logical_bytes"]
