@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quotasim.errors import InvalidDigest, InvalidValue
-from quotasim.kernels import NULL, hexadecimal, intern
+from quotasim.kernels import NULL
 from quotasim.model.digests import (
     PROBLEM_REASONS,
     SHA256,
@@ -31,15 +31,6 @@ from quotasim.model.digests import (
 )
 
 from .strategies import checked
-
-KERNELS = (
-    intern.intern,
-    intern.find,
-    intern.spread,
-    hexadecimal.decode,
-    hexadecimal.decode_wide,
-    hexadecimal.encode,
-)
 
 
 def words_of(digests: list[bytes], width: int = 4) -> np.ndarray:
@@ -312,19 +303,3 @@ def test_jit_on_and_off_agree() -> None:
     assert compiled == plain
     # 97 sha512 digests; of the sha256 rows as many, and the first halves of those.
     assert [len(set(rows)) for rows in compiled[:4]] == [194, 97, 194, 1]
-
-
-@pytest.mark.skipif(bool(os.environ.get("NUMBA_DISABLE_JIT")), reason="nothing is compiled")
-def test_each_kernel_is_compiled_once() -> None:
-    words = random_words(70, 8)
-    frozen = words.copy()
-    frozen.flags.writeable = False
-    narrow, wide = DigestTable(4), DigestTable(8)
-    for given_words in (words, frozen, words[::2], words[:0]):
-        narrow.intern(given_words)
-        narrow.find(given_words)
-    wide.intern(words.reshape(-1, 8))
-    narrow.reserve(10_000)
-    texts = [*format_digests(DigestArray.sha256(words)), "sha512:" + "0" * 128]
-    encode_digests(digests_from_strings(texts))
-    assert [len(kernel.signatures) for kernel in KERNELS] == [1] * len(KERNELS)

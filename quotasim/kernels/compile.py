@@ -1,15 +1,14 @@
 """The one decorator of all kernels: compiled without the GIL, cached on disk.
 
 Numba's own cache notices an edit only in the file of the kernel itself, so a kernel that calls one in another file
-would go on using
-the old machine code of that one. Here the stamp of every cached kernel is the content of all kernel files: an edit
-in any
-of them compiles all again.
+would go on using the old machine code of that one. Here the stamp of every cached kernel is the content of all
+kernel files: an edit in any of them compiles all again.
 """
 
 import hashlib
 from pathlib import Path
 
+import numpy as np
 from numba import config, njit
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
@@ -58,3 +57,12 @@ def part(function):
     if config.DISABLE_JIT:
         return function
     return njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True, _nrt=False)(function)
+
+
+def wrapping(function):
+    """Let the unsigned products of ``function`` wrap round, as machine code does and NumPy's scalars do not without a
+    warning: for hashes, below :func:`part`.
+
+    Nowhere else: a sum of bytes that wraps round is wrong, and a run without the JIT is what shows it.
+    """
+    return np.errstate(over="ignore")(function) if config.DISABLE_JIT else function

@@ -12,7 +12,7 @@ look.
 
 import numpy as np
 
-from quotasim.kernels.compile import kernel, part
+from quotasim.kernels.compile import kernel, part, wrapping
 from quotasim.kernels.layout import NULL
 from quotasim.kernels.prefetch import prefetch
 
@@ -28,6 +28,7 @@ _FINISH = np.uint64(0xD6E8FEB86659FD93)
 
 
 @part
+@wrapping
 def _hash(words, i, multipliers):
     """Hash of digest ``i``, uint64 below 2**32: multilinear in all its words."""
     h = words[i, 0] * multipliers[0] + words[i, 1] * multipliers[1]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from quotasim.kernels.compile import kernel, part
+from quotasim.kernels.compile import kernel, part, wrapping
 from quotasim.kernels.layout import EMPTY, NULL, WORD, WORD_MASK
 from quotasim.kernels.prefetch import prefetch
 
@@ -19,6 +19,7 @@ def add_words(words, row, delta):
 
 
 @part
+@wrapping
 def home_slot(table, key):
     """Slot at which the search for int64 ``key`` >= 0 begins in an open-addressing ``table`` (int64[cap, >=2], cap
     < 2**32).

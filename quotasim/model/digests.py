@@ -323,22 +323,13 @@ class DigestTable:
         # Room for the case that all are new. Pages of it that stay unused stay without memory.
         self._make_room(count)
         done = 0
-        with np.errstate(over="ignore"):  # hashes wrap around; only without the JIT does NumPy see it
-            while True:
-                done = intern.intern(
-                    words,
-                    done,
-                    self._slots,
-                    self._bits,
-                    self._rows,
-                    self._used,
-                    self._multipliers,
-                    block,
-                    found,
-                )
-                if done == count:
-                    return found
-                self._make_slots(int(self._used[1]) + min(intern.BLOCK, count - done))
+        while True:
+            done = intern.intern(
+                words, done, self._slots, self._bits, self._rows, self._used, self._multipliers, block, found
+            )
+            if done == count:
+                return found
+            self._make_slots(int(self._used[1]) + min(intern.BLOCK, count - done))
 
     def find(self, words: Words) -> Rows:
         """The row of each digest, NULL where it has none.
@@ -357,8 +348,7 @@ class DigestTable:
         """
         words = self._checked(words)
         found, block = np.empty(words.shape[0], np.int32), np.empty((intern.BLOCK, 2), np.uint64)
-        with np.errstate(over="ignore"):
-            intern.find(words, self._slots, self._bits, self._rows, self._multipliers, block, found)
+        intern.find(words, self._slots, self._bits, self._rows, self._multipliers, block, found)
         return found
 
     def append_unhashed(self, words: Words) -> int:
