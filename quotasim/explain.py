@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from quotasim import lookup
 from quotasim.accounting import sharing
 from quotasim.accounting.selection import Hazard, tags_of
 from quotasim.engine import Engine
@@ -107,7 +108,10 @@ def _role_name(role: int) -> str:
 
 
 def preview(registry: Registry, references: Sequence[str], hazards: tuple[Hazard, ...]) -> Preview:
-    """Delete on a branch, let the kind's collection run until nothing is due, and read the branch's log."""
+    """Delete on a branch, let the kind's collection run until nothing is due, and read the branch's log.
+
+    Collection by itself would take some things without the deletion too: a second branch, left alone, tells them apart.
+    """
     before = registry.usage()
     untouched = registry.branch("without")
     _collect(untouched)
@@ -117,21 +121,29 @@ def preview(registry: Registry, references: Sequence[str], hazards: tuple[Hazard
     _collect(changed)
     after = changed.engine.figures()
     idle = untouched.engine.figures()["stored_bytes"]
+    gone = np.flatnonzero(
+        (registry.engine.state.read("linked") != 0)
+        & (changed.engine.state.read("linked") == 0)
+        & (untouched.engine.state.read("linked") != 0)
+    )
+    collected = {lookup.link_label(registry.engine, link) for link in gone.tolist()} - set(result.deleted)
     return Preview(
         freed_charged_bytes=before.charged_bytes - after["charged_bytes"],
         freed_stored_bytes=before.stored_bytes - after["stored_bytes"],
         already_reclaimable_bytes=before.stored_bytes - idle,
         timeline=tuple(_timeline(changed.engine, first, before.charged_bytes, before.stored_bytes, before.as_of)),
-        deleted=result.deleted,
+        deleted=(*result.deleted, *sorted(collected)),
         hazards=hazards,
     )
 
 
 def _collect(registry: Registry) -> None:
     """Let everything come back that will: by time where the kind collects by itself, else by one run of its
-    collector.
+    collector, once every grace is over.
     """
     if registry.profile.collection == "manual":
+        if registry.profile.gc.grace:
+            registry.engine.apply(until=registry.now + registry.profile.gc.grace)
         registry.apply(registry.plan_gc())
         return
     while (due := registry.engine.next_due()) is not None:

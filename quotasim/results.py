@@ -141,7 +141,7 @@ class Preview:
     freed_charged_bytes, freed_stored_bytes : by how much the totals are lower in the end than now.
     already_reclaimable_bytes : the part of ``freed_stored_bytes`` that collection frees without this deletion.
     timeline : the totals each time one of them changes, from now on.
-    deleted : manifests that go, as ``repository@digest``.
+    deleted : manifests that go because of it, at once or by later collection, as ``repository@digest``.
     hazards : what it would break or take along.
     """
 

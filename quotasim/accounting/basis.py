@@ -103,7 +103,7 @@ def basis_bytes(
 
     Parameters
     ----------
-    role_mask : the roles of descriptors that count; STORED counts everything on disk.
+    role_mask : the roles of descriptors that count; STORED counts every role.
     counts_foreign : whether foreign layers count.
 
     Returns
@@ -118,8 +118,12 @@ def basis_bytes(
     count = len(scope_names(names, scope))
     graph = content.graph()
     if basis is Basis.STORED:
-        on_disk = exact_sum(graph.size[state.read("stored") != 0]) if scope is Scope.REGISTRY else 0
-        return [on_disk] * count
+        if scope is not Scope.REGISTRY:
+            return [0] * count
+        counted = state.read("stored") != 0
+        if not counts_foreign:
+            counted &= (graph.flags & layout.FLAG_FOREIGN) == 0
+        return [exact_sum(graph.size[counted])]
     scopes, manifests = held_manifests(content, names, state, scope, basis)
     indptr = np.searchsorted(scopes, np.arange(count + 1)).astype(np.int64)
     extra_scopes, extra = np.empty(0, np.int64), np.empty(0, np.int32)

@@ -360,7 +360,8 @@ def upload(graph, names, held, rules, ledger, cursor, blob, repository, log, row
         if held.stored_event[blob] == NULL:
             log.first_stored_bytes[row] = size
         held.stored[blob] = 1
-        held.stored_event[blob] = event
+    if held.stored[blob]:
+        held.stored_event[blob] = event  # grace counts from the last upload, not from the first
     log.charged_bytes[row] = charged
     return np.int64(REASON_NONE)
 

@@ -136,7 +136,7 @@ class Figures:
         if basis != "TAGGED":
             return inside
         tagged = {target for (where, _, _), target in self.tags.items() if where in here}
-        return self.reach(tagged, inside, children=True, referrers=self.rules.referrers != "ignore")
+        return self.reach(tagged, inside, children=True, referrers=False)
 
     def basis_blobs(self, scope: str, name: str, basis: str) -> set[str]:
         """Return the blobs that a basis sees in a scope, foreign ones included."""

@@ -297,7 +297,9 @@ class OracleRegistry(Figures):
             del self.stored[blob]
 
     def _note_charge(self) -> None:
-        self.charges.append((self.now, self.charged_bytes()))
+        charge = self.charged_bytes()
+        if not self.charges or self.charges[-1][1] != charge:
+            self.charges.append((self.now, charge))
 
     def instants(self) -> set[int]:
         """Return the times after now at which something may change by itself."""
@@ -305,10 +307,14 @@ class OracleRegistry(Figures):
         due = {*self.due_links().values(), *self.due_sweeps().values()}
         return {at for at in shown | (due if self.rules.collection == "automatic" else set()) if at > self.now}
 
+    def charge_at(self, time: int) -> int:
+        """Return the charge after everything that happened up to a time."""
+        seen = [charge for at, charge in self.charges if at <= time]
+        return seen[-1] if seen else 0
+
     def reported_bytes(self) -> int:
         """Return the charge as it was ``report_lag`` ago."""
-        seen = [charge for at, charge in self.charges if at <= self.now - self.rules.report_lag]
-        return seen[-1] if seen else 0
+        return self.charge_at(self.now - self.rules.report_lag)
 
     def reclaimable_bytes(self) -> int:
         """Return what the rules' own collector would free now."""
