@@ -1,0 +1,238 @@
+"""Questions to a registry: everything that can be asked of it without changing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from quotasim import explain, lookup
+from quotasim.accounting import selection
+from quotasim.accounting.basis import Basis, Scope, basis_bytes, scope_names
+from quotasim.accounting.reporting import reported_bytes
+from quotasim.accounting.selection import Hazard
+from quotasim.accounting.sharing import BY, By, SharingRow, sharing_rows
+from quotasim.checks import find_damage
+from quotasim.engine import Engine
+from quotasim.errors import InvalidValue, StateDamaged
+from quotasim.gc.plan import GcPlan, plan, reclaimable_bytes
+from quotasim.gc.policy import GcPolicy
+from quotasim.model.oci import parse_reference
+from quotasim.model.totals import exact_sum
+from quotasim.profiles.base import RegistryProfile
+from quotasim.results import Usage, Why
+
+if TYPE_CHECKING:
+    import os
+
+    import pandas as pd
+
+
+class RegistryView:
+    """What can be asked of a registry. :class:`quotasim.Registry` adds what changes it.
+
+    Attributes
+    ----------
+    name : a label of its own, such as a branch's.
+    """
+
+    _engine: Engine
+    name: str
+
+    def __repr__(self) -> str:
+        return f"<Registry {self.profile.name} at {self._engine.state.now}, {self._engine.figures()['links']} links>"
+
+    @property
+    def engine(self) -> Engine:
+        """The engine behind it, for importers, benchmarks and snapshots."""
+        return self._engine
+
+    @property
+    def profile(self) -> RegistryProfile:
+        """Its rules."""
+        return self._engine.profile
+
+    @property
+    def now(self) -> int:
+        """Its time, microseconds since the epoch, UTC."""
+        return self._engine.state.now
+
+    @property
+    def version(self) -> int:
+        """Number that every change raises; a plan is valid for one version."""
+        return self._engine.state.version
+
+    # --- figures ----------------------------------------------------------------------------------------------
+    def usage(self) -> Usage:
+        """Return the registry's figures now. O(references) for ``reclaimable_bytes``, the rest O(1)."""
+        engine, profile = self._engine, self.profile
+        engine.sync()
+        figures = engine.figures()
+        manifests, repeated = engine.content.repeated_bytes()
+        listed = figures["logical_bytes"] + exact_sum(repeated[engine.state.read("link_count")[manifests] > 0])
+        return Usage(
+            as_of=self.now,
+            profile=profile.name,
+            logical_bytes=figures["logical_bytes"],
+            listed_bytes=listed,
+            unique_bytes=figures["unique_bytes"],
+            foreign_bytes=figures["foreign_bytes"],
+            charged_bytes=figures["charged_bytes"],
+            reported_bytes=reported_bytes(
+                engine.log, figures["charged_bytes"], self.now, profile.report_lag, engine.settled_events
+            ),
+            stored_bytes=figures["stored_bytes"],
+            reclaimable_bytes=reclaimable_bytes(
+                engine.content, engine.names, engine.state, engine.log, profile.gc, self.now
+            ),
+            limit_bytes=profile.displayed_limit,
+            unknown_size_count=figures["unknown_size_count"],
+        )
+
+    def show_usage(self) -> dict[str, list[dict[str, Any]]]:
+        """Return usage in the shape of ``az acr show-usage``; ``limit`` -1 is none, as that interface has it."""
+        usage = self.usage()
+        limit = -1 if usage.limit_bytes is None else usage.limit_bytes
+        return {"value": [{"name": "Size", "limit": limit, "currentValue": usage.reported_bytes, "unit": "Bytes"}]}
+
+    def charged_by_scope(self) -> dict[str, int]:
+        """Return the charged bytes of every scope of the profile; ``""`` is the registry."""
+        engine = self._engine
+        engine.sync()
+        return dict(zip(scope_names(engine.names, self.profile.scope), engine.ledger.used(), strict=True))
+
+    def basis_bytes(self, scope: Scope, basis: Basis) -> dict[str, int]:
+        """Return bytes by any scope and basis, recounted from scratch, foreign layers left out. O(references)."""
+        engine = self._engine
+        engine.sync()
+        figures = basis_bytes(engine.content, engine.names, engine.state, scope, basis)
+        return dict(zip(scope_names(engine.names, scope), figures, strict=True))
+
+    def df(self, by: By = "registry") -> list[SharingRow]:
+        """Return where the bytes are: rows by registry, namespace, repository or image, in name order.
+        O(references).
+        """
+        if by not in BY:
+            raise InvalidValue("by", by, ", ".join(BY))
+        engine = self._engine
+        engine.sync()
+        return sharing_rows(engine.content, engine.names, engine.state, by)
+
+    def why(self, reference: str) -> Why:
+        """Return every blob of an image and who else holds it.
+
+        Raises
+        ------
+        UnknownReference
+
+        Notes
+        -----
+        O(links + references once a version, then the image's blobs and their holders).
+        """
+        ref, link = lookup.find(self._engine, reference)
+        return explain.why(self._engine, str(ref), link, self.exclusive_bytes([reference]))
+
+    def exclusive_bytes(self, references: Sequence[str]) -> int:
+        """Return the bytes that would leave the registry if exactly these references went. State is not changed.
+
+        Blobs that anything else holds are not counted, so the result for a set is at least the sum of the results
+        for its
+        members. O(descriptors of what goes).
+
+        Raises
+        ------
+        UnknownReference : one names nothing here; carries the nearest names.
+        """
+        if isinstance(references, str):
+            raise InvalidValue("references", references, "a list of references")
+        links: list[int] = []
+        tags: list[int] = []
+        engine = self._engine
+        for reference in references:
+            ref = parse_reference(reference)
+            if ref.untagged:
+                links.extend(lookup.untagged_in(self._engine, lookup.repository_row(self._engine, ref.repository)))
+                continue
+            _, link = lookup.find(self._engine, reference)
+            if ref.tag is None:
+                links.append(link)
+            else:
+                tags.append(engine.names.find_tag(int(engine.names.links.first[link]), ref.tag))
+        gone = selection.going_along(engine.content, engine.names, engine.state, links, tags)
+        return selection.exclusive_bytes_of(engine.content, engine.names, engine.state, gone)
+
+    def hazards(self, *, delete: Sequence[str], deployed: Iterable[str] = ()) -> list[Hazard]:
+        """Return what deleting these references would break or take along.
+
+        Parameters
+        ----------
+        deployed : digests known to run somewhere.
+        """
+        engine = self._engine
+        links, tags = lookup.resolve_deletion(self._engine, delete, check_locks=False)
+        cascades = self.profile.referrers == "cascade"
+        hazards = selection.find_hazards(
+            engine.content, engine.names, engine.state, links, cascades=cascades, deployed=deployed
+        )
+        hazards.extend(lookup.tag_hazards(self._engine, tags))
+        return hazards
+
+    def plan_gc(self, policy: GcPolicy | None = None) -> GcPlan:
+        """Return what a garbage collection would remove now; nothing is changed.
+
+        Parameters
+        ----------
+        policy : by default the profile's own.
+        """
+        engine = self._engine
+        chosen = self.profile.gc if policy is None else policy
+        return plan(engine.content, engine.names, engine.state, engine.log, chosen, self.now)
+
+    # --- checks, frames, files --------------------------------------------------------------------------------
+    def recompute(self) -> dict[str, int]:
+        """Return the figures counted from scratch. Must equal ``engine.figures()`` at all times. O(references)."""
+        return self._engine.recompute()
+
+    def check(self) -> None:
+        """Verify every structural rule of the state.
+
+        Raises
+        ------
+        StateDamaged : names each rule that is broken and where.
+
+        Notes
+        -----
+        O(references + links log links).
+        """
+        problems = find_damage(self._engine)
+        if problems:
+            raise StateDamaged(problems)
+
+    def events(self) -> pd.DataFrame:
+        """Return the log as a frame: one row an event, signed deltas, names and digests."""
+        from quotasim import frames
+
+        return frames.events(self._engine)
+
+    def images(self) -> pd.DataFrame:
+        """Return one row an image, sorted by name."""
+        from quotasim import frames
+
+        return frames.images(self._engine)
+
+    def blobs(self) -> pd.DataFrame:
+        """Return one row a blob that is stored or held, sorted by digest."""
+        from quotasim import frames
+
+        return frames.blobs(self._engine)
+
+    def repositories(self) -> pd.DataFrame:
+        """Return one row a repository, sorted by name."""
+        from quotasim import frames
+
+        return frames.repositories(self._engine)
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write a snapshot directory, whole or not at all."""
+        from quotasim import snapshot
+
+        snapshot.save(self._engine, path, overwrite=overwrite)
