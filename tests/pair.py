@@ -233,7 +233,8 @@ class Pair:
         assert promise.already_reclaimable_bytes == self.oracle.stored_bytes() - rest.stored_bytes()
         found = {row.at: (row.charged_bytes, row.reported_bytes, row.stored_bytes) for row in promise.timeline}
         assert changes(found, self.oracle) == totals
-        kept = set(branch.links) | (at_once - set(rest.links))  # what goes with or without the deletion is not its doing
+        # What goes with or without the deletion is not its doing.
+        kept = set(branch.links) | (at_once - set(rest.links))
         gone = set(self.oracle.links) - kept
         assert set(promise.deleted) == {f"{repository}@{digest}" for repository, digest in gone}
 

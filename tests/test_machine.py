@@ -157,7 +157,6 @@ class RegistryMachine(RuleBasedStateMachine):
             parent.compare()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", PROFILES)
 def test_the_engine_agrees_with_the_oracle(name):
     run_state_machine_as_test(partial(RegistryMachine, PROFILES[name]), settings=checked(EXAMPLES[name]))
