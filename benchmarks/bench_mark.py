@@ -64,6 +64,7 @@ def test_numpy(race: Race, ours: Runner, workload: Workload, cluttered: subjects
         rounds=15,
         items=garbage.visited_references,
         ours=ours,
+        target=1.7,
     )
     assert np.array_equal(swept, garbage.blobs)
     assert freed == int(cluttered.engine.content.graph().size[garbage.blobs].sum())

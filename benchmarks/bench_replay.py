@@ -96,5 +96,11 @@ def test_dicts(
     replay: Callable[[peers.Trace], peers.Replayed],
 ) -> None:
     with peers.frozen_heap():
-        replayed = race(Runner(replay, lambda: (trace,)), rounds=3, items=workload.references_replayed, ours=ours)
+        replayed = race(
+            Runner(replay, lambda: (trace,)),
+            rounds=3,
+            items=workload.references_replayed,
+            ours=ours,
+            target=17,
+        )
     assert same_as_ours(engine, replayed)

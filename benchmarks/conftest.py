@@ -1,4 +1,4 @@
-"""What all benchmarks share: the workload, the clock, and how much slower than ours each peer was.
+"""What all benchmarks share: the workload, the clock, and what came out beside what was aimed for.
 
 ``QUOTASIM_BENCH_SIZE=S`` makes everything a hundredth of the full size, ``M`` (the default) is the full size.
 """
@@ -22,7 +22,7 @@ from .workload import Workload, make_workload
 
 FRACTIONS = {"S": 0.01, "M": 1.0}
 
-_RATIOS = pytest.StashKey["list[tuple[str, str, float, float]]"]()
+_FINDINGS = pytest.StashKey["list[Finding]"]()
 
 
 def bench_size() -> str:
@@ -48,17 +48,45 @@ class Runner:
     setup: Callable[[], tuple[Any, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the summary: what was measured, and what was aimed for at full size ("" where nothing was)."""
+
+    name: str
+    measured: str
+    target: str
+
+
 @pytest.fixture
-def race(benchmark: Any, request: pytest.FixtureRequest) -> Callable[..., Any]:
+def find(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Put a line into the summary: ``find(measured, target)``, both as text."""
+
+    def add(measured: str, target: str = "") -> None:
+        request.config.stash[_FINDINGS].append(Finding(request.node.name, measured, target))
+
+    return add
+
+
+@pytest.fixture
+def race(benchmark: Any, find: Callable[..., None]) -> Callable[..., Any]:
     """Time a function in rounds, each on fresh arguments; returns its last result.
 
     ``race(runner, rounds=..., items=..., **figures)`` puts the function alone on the clock, and its rate and
     the figures into ``extra_info``. With ``ours=Runner(...)`` the function is a peer, and ours runs once
     before each of its rounds: other work on the machine then slows both, and ``extra_info`` says how many
-    times slower the peer was, by best round and by median.
+    times slower the peer was, by best round and by median. ``target`` is how many times slower a peer should
+    be, or how many seconds a function alone may take, at full size; the summary prints it and nothing asserts it.
     """
 
-    def run(runner: Runner, *, rounds: int, items: int, ours: Runner | None = None, **figures: object) -> Any:
+    def run(
+        runner: Runner,
+        *,
+        rounds: int,
+        items: int,
+        ours: Runner | None = None,
+        target: float | None = None,
+        **figures: object,
+    ) -> Any:
         our_times: list[float] = []
 
         def setup() -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -78,24 +106,39 @@ def race(benchmark: Any, request: pytest.FixtureRequest) -> Callable[..., Any]:
         if ours is not None:
             best, median = times.min / min(our_times), times.median / statistics.median(our_times)
             benchmark.extra_info.update(slower_by_best=round(best, 2), slower_by_median=round(median, 2))
-            request.config.stash[_RATIOS].append((benchmark.group, request.node.name, best, median))
+            find(
+                f"{benchmark.group}: {best:.2f} times as long as ours (medians: {median:.2f})",
+                "" if target is None else f"{target:g} times",
+            )
+        elif target is not None:
+            find(f"{benchmark.group}: {in_seconds(times.min)} (median: {in_seconds(times.median)})", in_seconds(target))
+        if target is not None:
+            benchmark.extra_info["target"] = target
         return result
 
     return run
 
 
+def in_seconds(seconds: float) -> str:
+    """A time with three digits: ``1.25 s``, ``0.41 ms``."""
+    return f"{seconds:.3g} s" if seconds >= 0.1 else f"{seconds * 1e3:.3g} ms"
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_RATIOS] = []
+    config.stash[_FINDINGS] = []
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Say how many times slower than ours each peer was."""
-    if config.stash[_RATIOS]:
-        terminalreporter.section(f"peers, in turns with ours, size {bench_size()}")
-    for group, name, best, median in config.stash[_RATIOS]:
-        terminalreporter.write_line(
-            f"{group}: {name} takes {best:.2f} times as long (best rounds; medians: {median:.2f})"
-        )
+    """Say what was measured, a peer in turns with ours, and what was aimed for."""
+    findings = config.stash[_FINDINGS]
+    if not findings:
+        return
+    size = bench_size()
+    terminalreporter.section(f"measured at size {size}, and the target at size M; a peer runs in turns with ours")
+    names, measured = (max(len(getattr(found, what)) for found in findings) for what in ("name", "measured"))
+    for found in findings:
+        target = f"target {found.target}" if found.target else ""
+        terminalreporter.write_line(f"{found.name:{names}}  {found.measured:{measured}}  {target}".rstrip())
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
