@@ -1,0 +1,62 @@
+"""Marking from roots, against sets."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quotasim.kernels import mark
+
+from .graphs import World, worlds
+from .strategies import checked
+
+
+def reached(world: World, linked: list[bool], roots: list[bool], children: bool, referrers: bool) -> set[int]:
+    """Return the links to keep: what roots reach in their own repositories, step by step until nothing is new."""
+    place = {pair: link for link, pair in enumerate(world.links) if linked[link]}
+    kept = {link for link, root in enumerate(roots) if root}
+    while True:
+        found = set(kept)
+        for repository, m in [world.links[link] for link in kept]:
+            steps = (world.children(m) if children else []) + (world.referrers(m) if referrers else [])
+            found |= {place[repository, below] for below in steps if (repository, below) in place}
+        if found == kept:
+            return kept
+        kept = found
+
+
+@checked(150)
+@given(world=worlds(), data=st.data(), children=st.booleans(), referrers=st.booleans())
+def test_links_that_roots_reach(world: World, data: st.DataObject, children: bool, referrers: bool) -> None:
+    flags = st.lists(st.booleans(), min_size=len(world.links), max_size=len(world.links))
+    linked, drawn = data.draw(flags), data.draw(flags)
+    roots = [there and root for there, root in zip(linked, drawn, strict=True)]
+    keep, stack = np.array(roots, np.uint8), np.empty(len(roots), np.int32)
+    count = mark.mark_links(
+        world.graph(), world.names(), np.array(linked, np.uint8), int(children), int(referrers), keep, stack
+    )
+    expected = reached(world, linked, roots, children, referrers)
+    assert set(np.flatnonzero(keep).tolist()) == expected
+    assert count == len(expected)
+
+
+@checked(80)
+@given(world=worlds(), data=st.data())
+def test_blobs_that_live_manifests_name(world: World, data: st.DataObject) -> None:
+    live = data.draw(st.lists(st.booleans(), min_size=len(world.manifests), max_size=len(world.manifests)))
+    marked = np.zeros(len(world.sizes), np.uint8)
+    visited = mark.mark_blobs(world.graph(), np.array(live, np.uint8), marked)
+    of_live = [manifest for manifest, alive in zip(world.manifests, live, strict=True) if alive]
+    # A kept index marks the bytes of its children, whether or not these are linked.
+    assert set(np.flatnonzero(marked).tolist()) == {blob for m in of_live for blob in (m.own, *m.listed)}
+    assert visited == sum(1 + len(m.listed) for m in of_live)
+
+
+@checked(40)
+@given(blobs=st.lists(st.tuples(st.booleans(), st.booleans()), max_size=20))
+def test_what_is_stored_and_not_marked(blobs: list[tuple[bool, bool]]) -> None:
+    stored, marked = (np.array([pair[k] for pair in blobs], np.uint8) for k in (0, 1))
+    out = np.empty(len(blobs), np.int32)
+    count = mark.unmarked(stored, marked, out)
+    assert out[:count].tolist() == [b for b, (there, wanted) in enumerate(blobs) if there and not wanted]

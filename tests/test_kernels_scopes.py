@@ -1,0 +1,210 @@
+"""The charging rule's own counts, against sets: links, tags and explicit blob links come and go, step by step."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numba import njit
+
+from quotasim.kernels import layout
+from quotasim.kernels.scopes import blob_link, change_scope, is_held, release
+from quotasim.model.names import empty_table
+from quotasim.model.state import State
+
+from .graphs import NULL, World, worlds
+from .strategies import checked
+
+SCOPES = (layout.SCOPE_REPOSITORY, layout.SCOPE_NAMESPACE, layout.SCOPE_REGISTRY)
+BASES = (layout.BASIS_TAGGED, layout.BASIS_REFERENCED, layout.BASIS_LINKED)
+Step = tuple[str, int, int]
+KINDS = ("link", "link", "tag", "tag", "push", "unlink", "untag", "put", "put", "take")
+programs = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 2), st.integers(0, 99)), max_size=30)
+
+
+@njit
+def change(graph, names, rules, ledger, cursor, repository, manifest, links, supports):
+    return change_scope(graph, names, rules, ledger, cursor, repository, manifest, links, supports)
+
+
+@njit
+def put(graph, names, held, rules, ledger, cursor, repository, blob, present):
+    return blob_link(graph, names, held, rules, ledger, cursor, repository, blob, present)
+
+
+@njit
+def held_blobs(held, cursor, out):
+    for blob in range(out.shape[0]):
+        out[blob] = is_held(held, cursor, np.int64(blob))
+
+
+@njit
+def let_go(held, rules, queues, cursor, blob, event, time):
+    release(held, rules, queues, cursor, blob, event, time)
+
+
+def rules_for(scope: int, basis: int, role_mask: int, counts_foreign: int) -> layout.Rules:
+    """Return the rules that these functions read, with counts of their own; the rest are as in a registry at rest."""
+    unused = dict.fromkeys(layout.Rules._fields, 0)
+    chosen = {"scope": scope, "basis": basis, "role_mask": role_mask, "counts_foreign": counts_foreign}
+    return layout.Rules(**{**unused, "mode": layout.MODE_COUNTS, "special": 1, **chosen})
+
+
+class Charged:
+    """The kernel's arrays, and beside them what is linked, tagged and put, as sets.
+
+    Manifests that an index lists before they are known (``hidden``) become known when they are first linked.
+    """
+
+    def __init__(self, world: World, rules: layout.Rules, hidden: set[int]) -> None:
+        self.world, self.rules = world, rules
+        self.tags: Counter[tuple[int, int]] = Counter()
+        self.linked: set[tuple[int, int]] = set()
+        self.put: set[tuple[int, int]] = set()
+        late = sorted((child, m) for m in range(len(world.manifests)) for child in world.children(m) if child in hidden)
+        self.graph = world.graph()._replace(
+            late_child=np.array([child for child, _ in late], np.int32),
+            late_index=np.array([index for _, index in late], np.int32),
+        )
+        for m in hidden:
+            self.graph.blob_manifest[world.manifests[m].own] = NULL
+        self.names = world.names()
+        blobs = len(world.sizes)
+        self.held = State(0).holdings()._replace(blob_links=empty_table(4 * blobs), holders=np.zeros(blobs, np.int32))
+        rows = 3 * (blobs + len(world.manifests))
+        words, stack = np.zeros((3, 2), np.int64), np.zeros(len(world.manifests) + 1, np.int32)
+        self.ledger = layout.Ledger(
+            empty_table(rows, 4), empty_table(rows), words, words.copy(), np.zeros(0, np.uint8), stack
+        )
+        self.cursor = np.zeros(layout.CURSOR_SIZE, np.int64)
+
+    def do(self, step: Step) -> int:
+        """Take a step if it can be taken; returns the change of the charge."""
+        what, repository, which = step
+        m, blob = which % len(self.world.manifests), which % len(self.world.sizes)
+        key = (repository, m)
+        if what in ("put", "take"):
+            return self.put_or_take(repository, blob, present=what == "put")
+        links = {"link": 1, "push": 1, "unlink": -1}.get(what, 0)
+        supports = {"tag": 1, "push": 1, "untag": -1}.get(what, 0)
+        if (links > 0) == (key in self.linked):
+            return 0
+        if {"unlink": self.tags[key] > 0, "untag": self.tags[key] == 0}.get(what, False):
+            return 0
+        self.graph.blob_manifest[self.world.manifests[m].own] = m
+        self.tags[key] += supports
+        self.linked = self.linked - {key} if links < 0 else self.linked | {key}
+        return change(
+            self.graph,
+            self.names,
+            self.rules,
+            self.ledger,
+            self.cursor,
+            np.int64(repository),
+            np.int64(m),
+            links,
+            supports,
+        )
+
+    def put_or_take(self, repository: int, blob: int, *, present: bool) -> int:
+        """Set or clear an explicit blob link."""
+        changed, delta = put(
+            self.graph, self.names, self.held, self.rules, self.ledger, self.cursor, repository, blob, present
+        )
+        assert changed == (((repository, blob) in self.put) != present)
+        self.put = self.put | {(repository, blob)} if present else self.put - {(repository, blob)}
+        return delta
+
+    def scope(self, repository: int) -> int:
+        """The scope in which a repository is charged."""
+        return {SCOPES[0]: repository, SCOPES[1]: self.world.namespaces[repository], SCOPES[2]: 0}[self.rules.scope]
+
+    def held_in(self, scope: int) -> set[int]:
+        """Manifests that count in a scope."""
+        linked = {m for repository, m in self.linked if self.scope(repository) == scope}
+        if self.rules.basis != layout.BASIS_TAGGED:
+            return linked
+        reached: set[int] = set()
+        new = {m for (repository, m), tags in self.tags.items() if tags and self.scope(repository) == scope}
+        while new:
+            reached |= new
+            new = {child for m in new for child in self.world.children(m) if child in linked} - reached
+        return reached
+
+    def counts(self) -> dict[tuple[int, int], int]:
+        """How often each blob is held in each scope, where it is."""
+        rules, found = self.rules, Counter[tuple[int, int]]()
+        for scope in range(3):
+            for m in self.held_in(scope):
+                roles = self.world.manifests[m].blobs.items()
+                found.update((scope, blob) for blob, role in roles if role & rules.role_mask)
+        if rules.basis == layout.BASIS_LINKED and rules.role_mask & layout.ROLE_LAYER:
+            found.update((self.scope(repository), blob) for repository, blob in self.put)
+        return {key: n for key, n in found.items() if rules.counts_foreign or key[1] not in self.world.foreign}
+
+
+def table_of(table: np.ndarray) -> dict[tuple[int, int], int]:
+    """Return a table of counts by scope and blob, zeros left out."""
+    return {(key >> 32, key & 0xFFFFFFFF): count for key, count in table.tolist() if key != layout.EMPTY and count}
+
+
+@pytest.mark.parametrize("basis", BASES)
+@checked(100)
+@given(
+    world=worlds(),
+    program=programs,
+    scope=st.sampled_from(SCOPES),
+    role_mask=st.sampled_from([15, 15, 2, 9]),
+    counts_foreign=st.integers(0, 1),
+    data=st.data(),
+)
+def test_counts_and_charges_follow_what_is_held(
+    basis: int, world: World, program: list[Step], scope: int, role_mask: int, counts_foreign: int, data: st.DataObject
+) -> None:
+    hidden = data.draw(st.sets(st.integers(0, len(world.manifests) - 1)))
+    charged = Charged(world, rules_for(scope, basis, role_mask, counts_foreign), hidden)
+    total = 0
+    for step in program:
+        total += charged.do(step)
+        counts = charged.counts()
+        assert table_of(charged.ledger.blobs) == counts
+        assert total == sum(world.sizes[blob] for _, blob in counts)
+    # As many keys as the cursor says: by that room is made in time.
+    tables = (charged.ledger.manifests, charged.ledger.blobs, charged.held.blob_links)
+    used = (layout.CURSOR_SCOPE_MANIFESTS, layout.CURSOR_SCOPE_BLOBS, layout.CURSOR_BLOB_LINKS)
+    for table, row in zip(tables, used, strict=True):
+        assert np.count_nonzero(table[:, 0] != layout.EMPTY) == charged.cursor[row]
+    held = {(key >> 32, key & 0xFFFFFFFF) for key, _, _, held in tables[0].tolist() if held and key != layout.EMPTY}
+    assert held == {(scope, m) for scope in range(3) for m in charged.held_in(scope)}
+
+
+@checked(60)
+@given(world=worlds(), program=programs, data=st.data())
+def test_a_blob_is_held_by_live_manifests_and_explicit_links(
+    world: World, program: list[Step], data: st.DataObject
+) -> None:
+    charged = Charged(world, rules_for(layout.SCOPE_REGISTRY, layout.BASIS_LINKED, 15, 0), set())
+    for step in program:
+        charged.do(step)
+    out = np.empty(len(world.sizes), np.bool_)
+    charged.held.holders[:] = data.draw(st.lists(st.integers(0, 2), min_size=out.size, max_size=out.size))
+    held_blobs(charged.held, charged.cursor, out)
+    linked = {blob for _, blob in charged.put}
+    assert out.tolist() == [count > 0 or blob in linked for blob, count in enumerate(charged.held.holders.tolist())]
+
+
+@pytest.mark.parametrize("automatic", [0, 1])
+@pytest.mark.parametrize("stored", [0, 1])
+def test_a_stored_blob_that_is_let_go_waits_to_be_swept(automatic: int, stored: int) -> None:
+    rules = rules_for(layout.SCOPE_REGISTRY, layout.BASIS_LINKED, 15, 0)._replace(automatic=automatic)
+    held = State(0).holdings()._replace(stored=np.full(3, stored, np.uint8), released_event=np.full(3, NULL, np.int32))
+    queues = layout.Queues(*(np.zeros((4, 3), np.int64) for _ in range(3)))
+    cursor = np.zeros(layout.CURSOR_SIZE, np.int64)
+    for blob, event in ((2, 7), (0, 8)):
+        let_go(held, rules, queues, cursor, blob, event, 100 + event)
+    assert held.released_event.tolist() == [8, NULL, 7]
+    waiting = queues.sweep[: cursor[layout.CURSOR_SWEEP_TAIL]].tolist()
+    assert waiting == ([[2, 7, 107], [0, 8, 108]] if automatic and stored else [])
