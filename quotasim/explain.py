@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from quotasim import lookup
 from quotasim.accounting import sharing
 from quotasim.accounting.selection import Hazard, tags_of
 from quotasim.engine import Engine
+from quotasim.errors import Locked
 from quotasim.kernels import NULL, layout
 from quotasim.model.log import EventKind
 from quotasim.model.oci import Role
@@ -117,7 +119,9 @@ def preview(registry: Registry, references: Sequence[str], hazards: tuple[Hazard
     _collect(untouched)
     changed = registry.branch("preview")
     first = len(changed.engine.log)
-    result = changed.delete(*references)
+    at_once: tuple[str, ...] = ()
+    with suppress(Locked):  # refused whole: the hazards say what is locked
+        at_once = changed.delete(*references).deleted
     _collect(changed)
     after = changed.engine.figures()
     idle = untouched.engine.figures()["stored_bytes"]
@@ -126,13 +130,13 @@ def preview(registry: Registry, references: Sequence[str], hazards: tuple[Hazard
         & (changed.engine.state.read("linked") == 0)
         & (untouched.engine.state.read("linked") != 0)
     )
-    collected = {lookup.link_label(registry.engine, link) for link in gone.tolist()} - set(result.deleted)
+    collected = {lookup.link_label(registry.engine, link) for link in gone.tolist()} - set(at_once)
     return Preview(
         freed_charged_bytes=before.charged_bytes - after["charged_bytes"],
         freed_stored_bytes=before.stored_bytes - after["stored_bytes"],
         already_reclaimable_bytes=before.stored_bytes - idle,
         timeline=tuple(_timeline(changed.engine, first, before.charged_bytes, before.stored_bytes, before.as_of)),
-        deleted=(*result.deleted, *sorted(collected)),
+        deleted=(*at_once, *sorted(collected)),
         hazards=hazards,
     )
 

@@ -236,6 +236,7 @@ class Registry(RegistryView):
         """
         engine = self._engine
         row = lookup.repository_row(self._engine, repository)
+        lookup.refuse_locked(self._engine, repository, layout.LOCK_DELETE, repository=row)
         for link in engine.linked_in(row).tolist():
             lookup.refuse_locked(self._engine, repository, layout.LOCK_DELETE, repository=row, link=link)
         return outcomes.delete_result(self._engine, engine.delete_repository(row, self.now))
@@ -308,6 +309,8 @@ class Registry(RegistryView):
 
     def preview(self, *, delete: Sequence[str]) -> Preview:
         """Return what deleting these references will free, and when: done on a branch, so that it is what happens.
+
+        Where a lock would have the deletion refused, nothing goes, and a blocking hazard names what is locked.
 
         Raises
         ------

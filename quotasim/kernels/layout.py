@@ -123,7 +123,7 @@ class Holdings(NamedTuple):
     stored: np.ndarray  # uint8[B]
     stored_event: np.ndarray  # int32[B]   event that put it on disk last, or NULL
     released_event: np.ndarray  # int32[B]   event that took its last hold, or NULL
-    tag_lock: np.ndarray  # uint8[T]   LOCK_* bits, read only here
+    tag_lock: np.ndarray  # uint8[T]   LOCK_* bits
     link_lock: np.ndarray  # uint8[L]
     repository_lock: np.ndarray  # uint8[R]
     blob_links: np.ndarray  # int64[cap, 2]  (repository << 32 | blob, 1); under ANY_REPOSITORY how many repositories

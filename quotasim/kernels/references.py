@@ -131,7 +131,9 @@ def _rebind(graph, names, held, rules, ledger, queues, cursor, tag, link, event,
             held.tag_previous[after] = before
         held.tag_count[old] -= 1
     held.tag_link[tag] = link
-    if link != NULL:
+    if link == NULL:
+        held.tag_lock[tag] = 0  # a lock goes with what it locks; a tag that moves is the same tag
+    else:
         head = held.first_tag[link]
         held.tag_next[tag] = head
         held.tag_previous[tag] = NULL
@@ -225,6 +227,7 @@ def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, ev
     own = np.int64(graph.own[manifest])
     first, last = blob_range(graph, manifest)
     held.linked[link] = 0
+    held.link_lock[link] = 0  # a lock goes with what it locks
     add_words(held.totals, TOTAL_LINKS, np.int64(-1))
     charged = np.int64(0)
     if rules.stale_blob_links:
@@ -302,11 +305,16 @@ def push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, tim
         # Charge first, on the ledger's own counts or by looking; a refusal takes exactly that back.
         links = np.int64(0 if was_linked else 1)
         supports = np.int64(1 if tag != NULL and rules.mode == MODE_COUNTS and rules.basis == BASIS_TAGGED else 0)
+        # A tag that moves lets go of what it supported: the limit sees what is left in the end.
+        old = np.int64(held.tag_link[tag]) if supports else np.int64(NULL)
+        before = np.int64(names.link_manifest[old]) if old != NULL else np.int64(NULL)
         sign = np.int64(1)
         while True:
             change = change_scope(
                 graph, names, rules, ledger, cursor, repository, manifest, sign * links, sign * supports
             )
+            if before != NULL:
+                change += change_scope(graph, names, rules, ledger, cursor, repository, before, np.int64(0), -sign)
             if sign < 0:
                 return np.int64(REASON_QUOTA)
             charged = change
@@ -317,9 +325,11 @@ def push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, tim
                 break
             cursor[CURSOR_NEEDED] = need
             sign = np.int64(-1)
-        if supports:  # the binding below counts it
-            slot = find_slot(ledger.manifests, (scope_of(names, rules, repository) << 32) | manifest)
-            ledger.manifests[slot, 2] -= 1
+        if supports:  # the binding below counts both
+            prefix = scope_of(names, rules, repository) << 32
+            ledger.manifests[find_slot(ledger.manifests, prefix | manifest), 2] -= 1
+            if before != NULL:
+                ledger.manifests[find_slot(ledger.manifests, prefix | before), 2] += 1
     log.charged_bytes[row] = charged
     if not was_linked:
         _hold(graph, names, held, rules, link, log, row, event)

@@ -1,10 +1,30 @@
 """Bytes of groups of manifests, and marking from roots: each blob looked at as often as it is named, never sorted."""
 
-from quotasim.kernels.compile import kernel
+import numpy as np
+
+from quotasim.kernels.compile import kernel, part
 from quotasim.kernels.layout import FLAG_FOREIGN, KIND_INDEX, ROLE_LAYER, ROLE_OWN, WORD, WORD_MASK
+from quotasim.kernels.prefetch import prefetch
 from quotasim.kernels.tables import add_words
 
 FIGURES = 4  # logical, unique, exclusive, attributed
+AHEAD = 3  # manifests by which memory is asked for early
+
+
+@part
+def _last(graph, manifest):
+    """End of the descriptors that count in a manifest's bytes: of an index none, but that before its first."""
+    return graph.indptr[manifest + 1] if graph.kind[manifest] != KIND_INDEX else graph.indptr[manifest]
+
+
+@part
+def _approach(graph, manifest, stamp, count):
+    """Ask for what a manifest's blobs are counted in. Their sizes lie in the same order as their counts."""
+    for e in range(graph.indptr[manifest], _last(graph, manifest)):
+        blob = graph.target[e]
+        prefetch(stamp, blob)
+        prefetch(count, blob)
+        prefetch(graph.size, blob)
 
 
 @kernel
@@ -74,38 +94,41 @@ def share_groups(graph, indptr, manifest, stamp, count, rank, logical, unique, e
     groups = indptr.shape[0] - 1
     for g in range(groups):
         for k in range(indptr[g], indptr[g + 1]):
+            if k + AHEAD < manifest.shape[0]:
+                _approach(graph, manifest[k + AHEAD], stamp, count)
             m = manifest[k]
             add_words(logical, g, graph.logical[m])
-            first = graph.indptr[m] - 1
-            last = graph.indptr[m + 1] if graph.kind[m] != KIND_INDEX else first + 1
-            for e in range(first, last):
+            first, found = graph.indptr[m] - 1, np.int64(0)
+            for e in range(first, _last(graph, m)):
                 blob = graph.own[m] if e == first else graph.target[e]
                 if stamp[blob] != g:
                     stamp[blob] = g
                     count[blob] += 1
-                    add_words(unique, g, graph.size[blob])
-    for b in range(stamp.shape[0]):
-        stamp[b] = -1
+                    found += graph.size[blob]
+            add_words(unique, g, found)  # one manifest lists no more than int64 holds
+    stamp[:] = -1
     for g in range(groups):
         for k in range(indptr[g], indptr[g + 1]):
+            if k + AHEAD < manifest.shape[0]:
+                _approach(graph, manifest[k + AHEAD], stamp, count)
             m = manifest[k]
-            first = graph.indptr[m] - 1
-            last = graph.indptr[m + 1] if graph.kind[m] != KIND_INDEX else first + 1
-            for e in range(first, last):
+            first, alone, part_of = graph.indptr[m] - 1, np.int64(0), np.int64(0)
+            for e in range(first, _last(graph, m)):
                 blob = graph.own[m] if e == first else graph.target[e]
                 if stamp[blob] == g:
                     continue
                 stamp[blob] = g
                 size = graph.size[blob]
                 if count[blob] == 1:
-                    add_words(exclusive, g, size)
-                    add_words(attributed, g, size)
+                    alone += size
                 else:
                     share = size // count[blob]
                     if rank[blob] < size - share * count[blob]:
                         share += 1
                     rank[blob] += 1
-                    add_words(attributed, g, share)
+                    part_of += share
+            add_words(exclusive, g, alone)
+            add_words(attributed, g, alone + part_of)
 
 
 @kernel

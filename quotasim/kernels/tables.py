@@ -9,6 +9,8 @@ from quotasim.kernels.prefetch import prefetch
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _HALF = np.uint64(32)
 
+AHEAD = 16  # rows by which memory is asked for early
+
 
 @part
 def add_words(words, row, delta):
@@ -57,7 +59,7 @@ def rehash(old, new, keep_zero):
     """
     kept = 0
     for i in range(old.shape[0]):
-        ahead = i + 16
+        ahead = i + AHEAD
         if ahead < old.shape[0] and old[ahead, 0] != EMPTY:
             prefetch(new, home_slot(new, old[ahead, 0]))
         counted = keep_zero != 0 and old[i, 0] != EMPTY
@@ -70,6 +72,13 @@ def rehash(old, new, keep_zero):
             for j in range(old.shape[1]):
                 new[slot, j] = old[i, j]
     return kept
+
+
+@part
+def _approach_pair(table, first, second, i):
+    """Ask for the slot where the search for pair ``i`` will begin, if there is such a pair."""
+    if i < first.shape[0]:
+        prefetch(table, home_slot(table, (np.int64(first[i]) << 32) | np.int64(second[i])))
 
 
 @kernel
@@ -85,6 +94,7 @@ def intern_pairs(table, first, second, next_row, new_first, new_second, out):
     """
     new = 0
     for i in range(first.shape[0]):
+        _approach_pair(table, first, second, i + AHEAD)
         key = (np.int64(first[i]) << 32) | np.int64(second[i])
         slot = find_slot(table, key)
         if table[slot, 0] == EMPTY:
@@ -101,5 +111,6 @@ def intern_pairs(table, first, second, next_row, new_first, new_second, out):
 def find_pairs(table, first, second, out):
     """Rows of the pairs, NULL where absent. Like :func:`intern_pairs`, but adds nothing; ``out`` int32[n] WRITTEN."""
     for i in range(first.shape[0]):
+        _approach_pair(table, first, second, i + AHEAD)
         slot = find_slot(table, (np.int64(first[i]) << 32) | np.int64(second[i]))
         out[i] = NULL if table[slot, 0] == EMPTY else table[slot, 1]

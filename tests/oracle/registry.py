@@ -50,10 +50,7 @@ class OracleRegistry(Figures):
     def push_all(self, repository: str, manifests: list[Manifest], tag: str | None = None) -> bool:
         """Push manifests in one batch, the last one with the tag, as an index follows its children."""
         pieces = [("push", repository, manifest, None) for manifest in manifests[:-1]]
-        try:
-            return all(self.batch([*pieces, ("push", repository, manifests[-1], tag)]))
-        except Locked:
-            return False
+        return all(self.batch([*pieces, ("push", repository, manifests[-1], tag)]))
 
     def upload(self, repository: str, blob: Blob) -> bool:
         """Upload a blob; return whether the limit lets it in."""
@@ -85,7 +82,11 @@ class OracleRegistry(Figures):
         try:
             for place in adds + drops:
                 kind, *arguments = operations[place]
-                accepted[place] = self._within_limit(getattr(self, f"_{kind}"), *arguments)
+                act = getattr(self, f"_{kind}")
+                if kind in {"push", "upload"}:  # each upload is refused or let in for itself
+                    accepted[place] = self._let_in(act, *arguments)
+                else:
+                    act(*arguments)
         except (Locked, NotThere):
             self.__dict__ = backup
             raise
@@ -123,15 +124,17 @@ class OracleRegistry(Figures):
 
     # Quota.
 
-    def _within_limit(self, operation: Callable[..., None], *arguments: object) -> bool:
-        """Do an operation; take it back if it is an add of bytes above the limit."""
-        limit = self.rules.limit
-        if limit is None or operation.__name__ not in {"_push", "_upload"}:
+    def _let_in(self, operation: Callable[..., None], *arguments: object) -> bool:
+        """Push or upload; take it back if a lock forbids it or it adds bytes above the limit."""
+        limit, name = self.rules.limit, self.scope_name(self.rules.scope, str(arguments[0]))
+        before, backup = 0 if limit is None else self.charge(name), self._tables()
+        try:
             operation(*arguments)
+        except Locked:
+            self.__dict__ = backup
+            return False
+        if limit is None:
             return True
-        name = self.scope_name(self.rules.scope, str(arguments[0]))
-        before, backup = self.charge(name), self._tables()
-        operation(*arguments)
         after = self.charge(name)
         if after > before and (after > limit or (after == limit and self.rules.reject_at_limit)):
             self.__dict__ = backup
@@ -204,7 +207,9 @@ class OracleRegistry(Figures):
     def _bind(self, repository: str, name: str, digest: str) -> None:
         key = (repository, name, "")
         if key in self.tags and self.tags[key] != digest:
+            locks = self.locks.get((repository, "tag", name), frozenset())
             self._unbind(key)
+            self.locks[repository, "tag", name] = locks  # a tag that moves is the same tag
         self.tags[key] = digest
 
     def _unbind(self, key: TagKey) -> None:
