@@ -342,14 +342,16 @@ class Content:
                 for index in self._awaited.pop(blob, ()):
                     self._late.append((first + k, index))
                     self._relations = None
-        for index in (first + np.flatnonzero(kind == Kind.INDEX)).tolist():
-            children = self._target.rows[self._indptr.rows[index] : self._indptr.rows[index + 1]]
-            rows = self._blob_manifest.rows[children]
-            for blob in children[rows == NULL].tolist():
-                self._awaited.setdefault(blob, []).append(index)
-            known = rows[rows != NULL]
-            if np.any(self._kind.rows[known] == Kind.INDEX):
-                self._refuse_ring(index)
+        indexes = first + np.flatnonzero(kind == Kind.INDEX)
+        if indexes.size == 0:
+            return
+        indptr, listed = _rows_of(self._indptr.rows, self._target.rows, indexes)
+        parent, child = np.repeat(indexes, np.diff(indptr)), self._blob_manifest.rows[listed]
+        for at in np.flatnonzero(child == NULL).tolist():
+            self._awaited.setdefault(int(listed[at]), []).append(int(parent[at]))
+        nested = (child != NULL) & (self._kind.rows[child] == Kind.INDEX)
+        for index in dict.fromkeys(parent[nested].tolist()):
+            self._refuse_ring(index)
 
     def _refuse_ring(self, start: int) -> None:
         """Refuse an index that contains itself through its children (possible only where digests were not checked)."""
