@@ -150,7 +150,7 @@ def resolve_tags(tables: TableSet) -> ResolvedTags:
 
     Notes
     -----
-    O(T log T), and one dictionary look-up per tag.
+    O(T log T), and one dictionary look-up per tag that binds several manifests.
     """
     rows = final_bindings(tables)
     bindings = tables.bindings
@@ -163,15 +163,21 @@ def resolve_tags(tables: TableSet) -> ResolvedTags:
     indptr, manifest = _sets(group, tables.manifests.same_as[bindings.manifest[rows]], first.size)
 
     index_of = _index_by_children(tables)
+    # Most tags bind one manifest, and hardly any index lists only one: those need no look-up of their own.
+    only = np.full(int(manifest.max(initial=-1)) + 1, NULL, np.int32)
+    for children, index in index_of.items():
+        if len(children) == manifest.itemsize and (child := int(np.frombuffer(children, np.int32)[0])) < only.size:
+            only[child] = index
+    leader = manifest[indptr[:-1]]
+    index_of_leader = only[leader]
+    kinds = np.where(index_of_leader == NULL, Target.IMAGE, Target.INDEX).astype(np.uint8)
+    targets = np.where(index_of_leader == NULL, leader, index_of_leader).astype(np.int32)
     synthetic: dict[bytes, int] = {}
-    kinds = np.full(first.size, Target.IMAGE, np.uint8)
-    targets = np.zeros(first.size, np.int32)
-    for g, children in enumerate(_slices(indptr, manifest)):
-        index = index_of.get(children)
-        if index is not None:
-            kinds[g], targets[g] = Target.INDEX, index
-        elif len(children) == manifest.itemsize:
-            targets[g] = manifest[indptr[g]]
+    for g in np.flatnonzero(np.diff(indptr) > 1).tolist():
+        children = manifest[indptr[g] : indptr[g + 1]].tobytes()
+        known = index_of.get(children)
+        if known is not None:
+            kinds[g], targets[g] = Target.INDEX, known
         else:
             kinds[g], targets[g] = Target.SYNTHETIC_INDEX, synthetic.setdefault(children, len(synthetic))
     child_sets = [np.frombuffer(children, np.int32) for children in synthetic]
