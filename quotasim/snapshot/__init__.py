@@ -28,6 +28,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,6 +61,9 @@ __all__ = ["Header", "describe", "load_engine", "save"]
 
 HEADER: Final = "snapshot.json"
 SAVED_AT: Final = "saved_at.txt"
+
+THREADS: Final = 2
+"""Tables that are written, or read, at a time: two of them hold nearly all that a snapshot holds."""
 
 
 # -- saving --------------------------------------------------------------------------------------------
@@ -162,12 +166,15 @@ def _sync(path: Path) -> None:
 
 def _write(directory: Path, engine: Engine, seed: int | None, provenance: dict[str, str]) -> None:
     tables = tables_of(engine)
-    rows = {}
-    for name, columns in tables.items():
-        arrow = pa.table({field.name: write_column(field, columns[field.name]) for field in TABLES[name]})
-        rows[name] = arrow.num_rows
+
+    def write(name: str) -> int:
+        arrow = pa.table({field.name: write_column(field, tables[name][field.name]) for field in TABLES[name]})
         with (directory / f"{name}.parquet").open("xb") as file:
             _write_table(arrow, name, file)
+        return arrow.num_rows
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        rows = dict(zip(tables, pool.map(write, tables), strict=True))
     state = engine.state
     header = Header(
         schema_version=SCHEMA_VERSION,
@@ -248,7 +255,9 @@ def load_engine(path: str | os.PathLike[str]) -> Engine:
     """
     directory = Path(path)
     header = describe(directory)
-    tables = {name: _read_table(directory / f"{name}.parquet", name, header.rows.get(name)) for name in TABLES}
+    with ThreadPoolExecutor(THREADS) as pool:
+        read = pool.map(lambda name: _read_table(directory / f"{name}.parquet", name, header.rows.get(name)), TABLES)
+        tables = dict(zip(TABLES, read, strict=True))
     if _content_hash(header, tables) != header.content_hash:
         raise SnapshotError(directory, f"its content is not that of which {HEADER} has the hash")
     missing = sorted(set(TOTALS) - set(header.totals))
