@@ -368,6 +368,8 @@ def test_an_upload_is_swept_only_when_its_link_has_gone():
     registry.advance(100)
     assert registry.stored_bytes() == 5
     registry.delete_repository("app")
+    assert registry.stored_bytes() == 5
+    registry.advance(registry.rules.sweep_after)
     assert registry.stored_bytes() == 0
 
 

@@ -122,7 +122,7 @@ class Holdings(NamedTuple):
     holders: np.ndarray  # int32[B]   live manifests that contain it
     stored: np.ndarray  # uint8[B]
     stored_event: np.ndarray  # int32[B]   event that put it on disk last, or NULL
-    released_event: np.ndarray  # int32[B]   event that took its last hold, or NULL
+    released_event: np.ndarray  # int32[B]   event that took its last holder, or a link when it had none, or NULL
     tag_lock: np.ndarray  # uint8[T]   LOCK_* bits
     link_lock: np.ndarray  # uint8[L]
     repository_lock: np.ndarray  # uint8[R]

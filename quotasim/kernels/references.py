@@ -19,6 +19,7 @@ from quotasim.kernels.layout import (
     MODE_HOLDERS,
     MODE_STORED,
     NULL,
+    OP_DELETE,
     OP_PUSH,
     OP_TAG,
     REASON_LOCKED,
@@ -26,7 +27,6 @@ from quotasim.kernels.layout import (
     REASON_NOT_LINKED,
     REASON_QUOTA,
     REFERRERS_CASCADE,
-    REFERRERS_FOLLOW,
     REFERRERS_IGNORE,
     TOTAL_BINDINGS,
     TOTAL_BLOBS,
@@ -249,13 +249,14 @@ def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, ev
     while k < graph.referrer_subject.shape[0] and graph.referrer_subject[k] == own:
         below = find_link(names, repository, np.int64(graph.referrer[k]))
         if below != NULL and held.linked[below]:
-            if rules.referrers == REFERRERS_CASCADE:
+            # Only a deletion cascades: a collector takes what its plan or its wait says, and no more.
+            if rules.referrers == REFERRERS_CASCADE and log.kind[row] == OP_DELETE:
                 top = cursor[CURSOR_CASCADE]
                 queues.cascade[top, 0] = below
                 queues.cascade[top, 1] = event
                 queues.cascade[top, 2] = time
                 cursor[CURSOR_CASCADE] = top + 1
-            elif rules.referrers == REFERRERS_FOLLOW:
+            elif rules.referrers != REFERRERS_IGNORE:
                 candidate(held, rules, queues, cursor, below, event, time)
         k += 1
     held.link_count[manifest] -= 1
@@ -270,6 +271,8 @@ def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, ev
                 continue
             if cursor[CURSOR_BLOB_LINKS] == 0 or not is_held(held, cursor, blob):
                 release(held, rules, queues, cursor, blob, event, time)
+            else:  # a link keeps it, but not from a collector that does not honour those
+                held.released_event[blob] = event
             blobs += 1
             unique += graph.size[blob]
             counted += graph.size[blob]

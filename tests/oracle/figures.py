@@ -12,10 +12,13 @@ TagKey = tuple[str, str, str]  # (repository, name, platform); platform "" but i
 
 @dataclass(frozen=True)
 class LinkTimes:
-    """When a manifest was linked in a repository, and when it last lost its last tag there (None: never)."""
+    """When a manifest was last pushed to a repository, and when it lost what kept it there (None: never).
 
-    linked_at: int
-    untagged_at: int | None = None
+    What keeps it is a tag, a parent index, or a subject where the rules follow those.
+    """
+
+    pushed_at: int
+    unkept_at: int | None = None
 
 
 class Figures:
@@ -29,7 +32,7 @@ class Figures:
         self.tags: dict[TagKey, str] = {}
         self.blob_links: set[Link] = set()
         self.stored: dict[str, int] = {}  # digest -> when it was put on disk or last uploaded
-        self.released: dict[str, int] = {}  # digest -> when it last lost its last holder
+        self.released: dict[str, int] = {}  # digest -> when it last lost its last holder, or its last link having none
 
     # Who links, tags, contains, refers to whom.
 

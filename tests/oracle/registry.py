@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .content import Blob, GcRules, Manifest, Rules
 from .figures import Figures, Link, LinkTimes, TagKey
@@ -155,7 +155,11 @@ class OracleRegistry(Figures):
             for digest, blob in manifest.blobs().items():
                 if digest not in self.stored and (not blob.foreign or self.rules.stores_foreign):
                     self.stored[digest] = self.now
-                self.blob_links.discard((repository, digest))
+        else:
+            self.links[repository, manifest.digest] = replace(
+                self.links[repository, manifest.digest], pushed_at=self.now
+            )
+        self.blob_links -= {(repository, digest) for digest in manifest.blobs()}
         if tag is not None:
             self._bind(repository, tag, manifest.digest)
 
@@ -190,7 +194,11 @@ class OracleRegistry(Figures):
 
     def _delete_repository(self, repository: str) -> None:
         self._remove(repository, self.linked_in(repository))
-        self.blob_links -= {link for link in self.blob_links if link[0] == repository}
+        unlinked = {link for link in self.blob_links if link[0] == repository}
+        self.blob_links -= unlinked
+        for _, blob in unlinked:
+            if not self.holders(blob) and blob not in self.linked_blobs():
+                self.released[blob] = self.now
 
     def _remove(self, repository: str, going: set[str]) -> None:
         """Remove manifests with their tags, or nothing if a lock forbids any of it."""
@@ -216,8 +224,7 @@ class OracleRegistry(Figures):
         repository, digest = key[0], self.tags.pop(key)
         self.locks.pop((repository, "tag", key[1]), None)
         if not self.tags_of(repository, digest):
-            self.links[repository, digest] = LinkTimes(self.links[repository, digest].linked_at, self.now)
-            self.candidates[repository, digest] = self.now
+            self._loses_keeper(repository, digest)
 
     def _unlink(self, repository: str, digest: str) -> None:
         """Let a link without tags go, and note whom that makes a candidate and what it releases."""
@@ -228,15 +235,20 @@ class OracleRegistry(Figures):
         left = self.linked_in(repository)
         for child in self.children_of(digest, left):
             if not self.parents_of(child, left):
-                self.candidates[repository, child] = self.now
+                self._loses_keeper(repository, child)
         if self.rules.referrers != "ignore":
             for referrer in self.referrers_of(digest, left):
-                self.candidates[repository, referrer] = self.now
+                self._loses_keeper(repository, referrer)
         for blob in manifest.blobs():
             if not self.holders(blob):
                 self.released[blob] = self.now
         if self.rules.stale_blob_links:
             self.blob_links |= {(repository, b.digest) for b in manifest.content().values() if not b.foreign}
+
+    def _loses_keeper(self, repository: str, digest: str) -> None:
+        """Note that the last tag, the last parent or the subject of a link went: it may be collected from now on."""
+        self.links[repository, digest] = replace(self.links[repository, digest], unkept_at=self.now)
+        self.candidates[repository, digest] = self.now
 
     def _require(self, repository: str, digest: str) -> None:
         if (repository, digest) not in self.links:
@@ -337,7 +349,7 @@ class OracleRegistry(Figures):
             roots = {digest for digest in linked if self.tags_of(repository, digest)}
             for digest in linked - roots:
                 times = self.links[repository, digest]
-                since = times.linked_at if times.untagged_at is None else times.untagged_at
+                since = max(times.pushed_at, times.pushed_at if times.unkept_at is None else times.unkept_at)
                 if at - since < policy.grace:
                     roots.add(digest)
             recursive, follow = policy.index_children == "recursive", policy.referrers == "follow"
