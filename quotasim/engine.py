@@ -228,8 +228,7 @@ class Engine:
             self._make_room(short, int(cursor[layout.CURSOR_SHORT]), count - int(cursor[layout.CURSOR_OPERATION]))
         if count:
             self.next_batch = int(ops.batch[-1]) + 1
-        state.now = end
-        state.version += 1
+        state.changed(end)
         return Outcome(first_event, len(log), int(cursor[layout.CURSOR_REFUSED]), int(cursor[layout.CURSOR_NEEDED]))
 
     def linked_in(self, repository: int) -> Array:

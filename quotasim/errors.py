@@ -288,6 +288,8 @@ class StalePlan(QuotaSimError):
         super().__init__(planned_version, state_version)
 
     def __str__(self) -> str:
+        if self.planned_version == self.state_version:
+            return f"the plan was made for version {self.planned_version} of another branch: make a new plan"
         return (
             f"the plan was made for version {self.planned_version} of the state, "
             f"which is now at version {self.state_version}: make a new plan"

@@ -329,7 +329,7 @@ class Registry(RegistryView):
         ------
         StalePlan : the registry has changed since the plan was made.
         """
-        if gc_plan.version != self.version or gc_plan.at != self.now:
+        if gc_plan.stamp is not self._engine.state.stamp:
             raise StalePlan(gc_plan.version, self.version)
         engine = self._engine
         links, blobs = gc_plan.links, gc_plan.blobs

@@ -184,6 +184,7 @@ class RegistryView:
         policy : by default the profile's own.
         """
         engine = self._engine
+        engine.sync()
         chosen = self.profile.gc if policy is None else policy
         return plan(engine.content, engine.names, engine.state, engine.log, chosen, self.now)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ class GcPlan:
 
     Attributes
     ----------
-    version : the state's version that it was made for; ``apply`` refuses it for any other.
+    version, stamp : of the state that it was made for; ``apply`` refuses it for any other.
     policy, at : the policy, and the time in microseconds since the epoch.
     links : int32[K], link rows to be removed, in repository and digest order.
     blobs : int32[N], blob rows to be swept, in digest order.
@@ -46,6 +46,7 @@ class GcPlan:
     visited_references: int
     removed: tuple[tuple[str, str], ...]
     swept: tuple[str, ...]
+    stamp: object = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,4 +133,5 @@ def plan(content: Content, names: Names, state: State, log: EventLog, policy: Gc
         visited_references=garbage.visited_references,
         removed=tuple((repository, digest) for repository, digest, _ in by_name),
         swept=tuple(digest for digest, _ in by_digest),
+        stamp=state.stamp,
     )

@@ -77,13 +77,16 @@ class State:
 
     Attributes
     ----------
-    version : raised by every change; a plan made for one version is refused by any other.
+    version : raised by every change.
+    stamp : an object that every change replaces. Two branches can have one version number and not the same state, but
+        only equal states have the same stamp: a plan made for one is refused by any other.
     now : int, microseconds since the epoch, UTC.
     """
 
     def __init__(self, now: int) -> None:
         self.now = now
         self.version = 0
+        self.stamp = object()
         self._columns = {name: Column(dtype, fill=fill) for name, (dtype, fill) in _DTYPES.items()}
         self._columns["totals"] = Column(np.int64, fill=0, width=2)
         self._columns["totals"].grow(TOTAL_SIZE)
@@ -119,9 +122,16 @@ class State:
         other = State.__new__(State)
         other.now = self.now
         other.version = self.version
+        other.stamp = self.stamp
         other._columns = {name: column.share() for name, column in self._columns.items()}
         other.cursor = self.cursor.copy()
         return other
+
+    def changed(self, now: int) -> None:
+        """Note that something changed, and the time at which it ended."""
+        self.now = now
+        self.version += 1
+        self.stamp = object()
 
     def total(self, row: int) -> int:
         """Return one running total, exact (TOTAL_* of the kernels' layout)."""
