@@ -1,0 +1,35 @@
+"""docs/data-model.md names every table and column that there is."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from quotasim.kernels import layout
+from quotasim.model.log import DTYPES
+from quotasim.model.state import State
+from quotasim.snapshot.header import Header
+from quotasim.snapshot.tables import TABLES
+
+SECTIONS = {
+    "1. Catalogue": {*layout.Graph._fields, *layout.Names._fields},
+    "2. State": {*State(0).columns()},
+    "3. Ledger": {*layout.Ledger._fields},
+    "4. Log": {*DTYPES},
+    "5. Snapshot": {
+        *TABLES,
+        *(field.name for fields in TABLES.values() for field in fields),
+        *Header.__struct_fields__,
+    },
+}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_column_is_described(root, section):
+    page = (root / "docs" / "data-model.md").read_text()
+    text = page.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    named = set(re.findall(r"`(\w+)`", text))
+    if section.startswith("5"):  # "then the log's columns"
+        named |= set(DTYPES)
+    assert SECTIONS[section] - named == set()
