@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 BULK = 10_000
 """Operations from which on room is made for what they are likely to need, in one go."""
 
-NEW_PAIRS = 0.9
+NEW_PAIRS = 1.0
 """Part of the references of a bulk load that may be the first of their blob in their scope: the benchmark
 fixture's and a little."""
 

@@ -93,7 +93,7 @@ def find_garbage(content: Content, names: Names, state: State, log: EventLog, po
             np.empty(linked.shape[0], np.int32),
         )
     live = np.zeros(content.manifest_count, np.uint8)
-    live[arrays.link_manifest[keep != 0]] = 1
+    mark.live_manifests(arrays.link_manifest, keep, live)
     marked = np.zeros(content.blob_count, np.uint8)
     visited = mark.mark_blobs(graph, live, marked)
     if policy.honour_blob_links:

@@ -59,6 +59,17 @@ def part(function):
     return njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True, _nrt=False)(function)
 
 
+def leaf(function):
+    """Compile ``function`` as one that kernels call and that is not copied into them, with registers of its own: for
+    loops over the blobs of one manifest.
+
+    Pass it the few arrays that it needs and int64 scalars: a NamedTuple of arrays would be passed word by word.
+    """
+    if config.DISABLE_JIT:
+        return function
+    return njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)(function)
+
+
 def wrapping(function):
     """Let the unsigned products of ``function`` wrap round, as machine code does and NumPy's scalars do not without a
     warning: for hashes, below :func:`part`.

@@ -1,57 +1,97 @@
 """Mark and sweep over the layer graph: from root links through indexes and subjects to the blobs that must stay."""
 
-from quotasim.kernels.compile import kernel
+import numpy as np
+
+from quotasim.kernels.compile import kernel, part
 from quotasim.kernels.layout import KIND_INDEX, NULL
+from quotasim.kernels.prefetch import prefetch
 from quotasim.kernels.scopes import find_link, first_at_least
+from quotasim.kernels.tables import home_slot
+
+AHEAD = 4  # links by which each stage asks for memory early
 
 
 @kernel
-def mark_links(graph, names, linked, follow_children, follow_referrers, keep, stack):
+def mark_links(graph, names, linked, follow_children, follow_referrers, keep, queue):
     """Extend the links to keep by what they reach in their own repositories.
 
     linked            uint8[L]
     follow_children   int64  1: children of kept indexes are kept, and theirs
     follow_referrers  int64  1: referrers of kept manifests are kept, and theirs
     keep              uint8[L]  1 at the roots; WRITTEN
-    stack             int32[L]  scratch; WRITTEN
+    queue             int32[L]  scratch; WRITTEN
     returns           int64  links kept; O(kept + descriptors of kept indexes)
     """
-    depth = 0
+    count = 0
     kept = 0
     for link in range(keep.shape[0]):
         if not keep[link]:
             continue
         kept += 1
         m = names.link_manifest[link]
-        # Most links are images that nothing refers to: they need no place on the stack.
+        # Most links are images that nothing refers to: they need no place in the queue.
         if graph.kind[m] == KIND_INDEX or graph.referrer.shape[0] > 0:
-            stack[depth] = link
-            depth += 1
-    while depth:
-        depth -= 1
-        link = stack[depth]
-        m, repository = names.link_manifest[link], names.link_repository[link]
+            queue[count] = link
+            count += 1
+    head = 0
+    while head < count:
+        if follow_children:
+            _approach(graph, names, queue, head, count)
+        link = np.int64(queue[head])
+        head += 1
+        m, repository = np.int64(names.link_manifest[link]), np.int64(names.link_repository[link])
         if follow_children and graph.kind[m] == KIND_INDEX:
             for e in range(graph.indptr[m], graph.indptr[m + 1]):
-                child = graph.blob_manifest[graph.target[e]]
+                child = np.int64(graph.blob_manifest[np.int64(graph.target[e])])
                 if child != NULL:
                     below = find_link(names, repository, child)
                     if below != NULL and linked[below] and not keep[below]:
                         keep[below] = 1
                         kept += 1
-                        stack[depth] = below
-                        depth += 1
+                        queue[count] = below
+                        count += 1
         if follow_referrers:
-            k = first_at_least(graph.referrer_subject, graph.own[m])
+            k = first_at_least(graph.referrer_subject, np.int64(graph.own[m]))
             while k < graph.referrer_subject.shape[0] and graph.referrer_subject[k] == graph.own[m]:
-                below = find_link(names, repository, graph.referrer[k])
+                below = find_link(names, repository, np.int64(graph.referrer[k]))
                 if below != NULL and linked[below] and not keep[below]:
                     keep[below] = 1
                     kept += 1
-                    stack[depth] = below
-                    depth += 1
+                    queue[count] = below
+                    count += 1
                 k += 1
     return kept
+
+
+@part
+def _approach(graph, names, queue, head, count):
+    """Ask for the memory that the links after ``head`` lead to, in stages: each reads what the one before asked for."""
+    if head + 4 * AHEAD < count:
+        m = np.int64(names.link_manifest[np.int64(queue[head + 4 * AHEAD])])
+        prefetch(graph.indptr, m)
+    if head + 3 * AHEAD < count:
+        m = np.int64(names.link_manifest[np.int64(queue[head + 3 * AHEAD])])
+        prefetch(graph.target, graph.indptr[m])
+    if head + 2 * AHEAD < count:
+        m = np.int64(names.link_manifest[np.int64(queue[head + 2 * AHEAD])])
+        if graph.kind[m] == KIND_INDEX:
+            for e in range(graph.indptr[m], graph.indptr[m + 1]):
+                prefetch(graph.blob_manifest, np.int64(graph.target[e]))
+    if head + AHEAD < count:
+        link = np.int64(queue[head + AHEAD])
+        m, prefix = np.int64(names.link_manifest[link]), np.int64(names.link_repository[link]) << 32
+        if graph.kind[m] == KIND_INDEX:
+            for e in range(graph.indptr[m], graph.indptr[m + 1]):
+                child = np.int64(graph.blob_manifest[np.int64(graph.target[e])])
+                if child != NULL:
+                    prefetch(names.link_table, home_slot(names.link_table, prefix | child))
+
+
+@kernel
+def live_manifests(link_manifest, keep, live):
+    """Set ``live`` (uint8[M], WRITTEN) to 1 for the manifests of the links to keep. O(L)."""
+    for link in range(keep.shape[0]):
+        live[np.uint64(link_manifest[link])] |= keep[link]
 
 
 @kernel
@@ -65,11 +105,11 @@ def mark_blobs(graph, live, marked):
     visited = 0
     for m in range(live.shape[0]):
         if live[m]:
-            marked[graph.own[m]] = 1
+            marked[np.uint64(graph.own[m])] = 1
             first, last = graph.indptr[m], graph.indptr[m + 1]
             visited += last - first + 1
-            for e in range(first, last):
-                marked[graph.target[e]] = 1
+            for e in range(np.uint64(first), np.uint64(last)):
+                marked[np.uint64(graph.target[e])] = 1
     return visited
 
 
@@ -78,7 +118,7 @@ def unmarked(stored, marked, out):
     """List the stored blobs that are not marked; returns their number. ``out`` int32[B] WRITTEN. O(B)."""
     found = 0
     for b in range(stored.shape[0]):
-        if stored[b] and not marked[b]:
-            out[found] = b
-            found += 1
+        # Whether a blob goes is anybody's guess: it is always written, and kept by moving on.
+        out[found] = b
+        found += stored[b] & ~marked[b] & 1
     return found

@@ -43,6 +43,7 @@ from quotasim.kernels.layout import (
     WORD_MASK,
 )
 from quotasim.kernels.scopes import (
+    absent_bytes,
     blob_link,
     blob_range,
     change_scope,
@@ -57,11 +58,13 @@ from quotasim.kernels.tables import add_words, find_slot
 
 # --- blobs --------------------------------------------------------------------------------------------------
 @part
-def _needed(graph, held, rules, manifest):
-    """Bytes that pushing ``manifest`` would add to the charge in MODE_HOLDERS and MODE_STORED; 0 in MODE_COUNTS."""
-    need = np.int64(0)
+def _needed(graph, names, held, rules, ledger, repository, manifest):
+    """Bytes that pushing ``manifest`` would add to the charge of its scope, by looking: not for the basis TAGGED, where
+    what a push holds depends on indexes.
+    """
     if rules.mode == MODE_COUNTS:
-        return need
+        return absent_bytes(graph, rules, ledger, scope_of(names, rules, repository), manifest)
+    need = np.int64(0)
     first, last = blob_range(graph, manifest)
     for e in range(first, last):
         blob = np.int64(graph.own[manifest] if e == first else graph.target[e])
@@ -305,9 +308,15 @@ def push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, tim
         if not was_linked:
             return np.int64(REASON_NOT_LINKED)
     else:
-        # Charge first, on the ledger's own counts or by looking; a refusal takes exactly that back.
+        tagged = rules.mode == MODE_COUNTS and rules.basis == BASIS_TAGGED
+        if rules.limited and not tagged:
+            need = _needed(graph, names, held, rules, ledger, repository, manifest)
+            if exceeds(rules, ledger, scope_of(names, rules, repository), need):
+                cursor[CURSOR_NEEDED] = need
+                return np.int64(REASON_QUOTA)
+        # Where only doing it tells what it adds, it is done first, and a refusal takes exactly that back.
         links = np.int64(0 if was_linked else 1)
-        supports = np.int64(1 if tag != NULL and rules.mode == MODE_COUNTS and rules.basis == BASIS_TAGGED else 0)
+        supports = np.int64(1 if tagged and tag != NULL else 0)
         # A tag that moves lets go of what it supported: the limit sees what is left in the end.
         old = np.int64(held.tag_link[tag]) if supports else np.int64(NULL)
         before = np.int64(names.link_manifest[old]) if old != NULL else np.int64(NULL)
@@ -321,12 +330,9 @@ def push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, tim
             if sign < 0:
                 return np.int64(REASON_QUOTA)
             charged = change
-            if not rules.limited:
+            if not (rules.limited and tagged and exceeds(rules, ledger, scope_of(names, rules, repository), charged)):
                 break
-            need = charged + _needed(graph, held, rules, manifest)
-            if not exceeds(rules, ledger, scope_of(names, rules, repository), need):
-                break
-            cursor[CURSOR_NEEDED] = need
+            cursor[CURSOR_NEEDED] = charged
             sign = np.int64(-1)
         if supports:  # the binding below counts both
             prefix = scope_of(names, rules, repository) << 32

@@ -16,7 +16,7 @@ beyond 2**63. A single delta always fits into int64, since no manifest may list 
 
 import numpy as np
 
-from quotasim.kernels.compile import kernel, part
+from quotasim.kernels.compile import kernel, leaf, part
 from quotasim.kernels.layout import (
     BASIS_TAGGED,
     CURSOR_BLOB_LINKS,
@@ -81,7 +81,7 @@ from quotasim.kernels.references import (
 from quotasim.kernels.scopes import blob_link, blob_range, first_at_least, is_held, release, scope_of
 from quotasim.kernels.tables import has_room, home_slot
 
-AHEAD = 3  # operations by which memory is asked for early; measured in docs/performance.md
+AHEAD = 4  # operations by which each stage asks for memory early; measured in docs/performance.md
 
 
 # --- room -------------------------------------------------------------------------------------------------------
@@ -152,19 +152,54 @@ def _room(graph, rules, held, ledger, queues, log, cursor, manifest):
 
 
 @part
-def _approach(graph, names, held, rules, ledger, link):
-    """Ask for the memory that an operation on ``link`` will look at."""
-    manifest = np.int64(names.link_manifest[link])
-    prefix = scope_of(names, rules, np.int64(names.link_repository[link])) << 32
-    if rules.mode == MODE_COUNTS:
-        prefetch(ledger.manifests, home_slot(ledger.manifests, prefix | manifest))
-    first, last = blob_range(graph, manifest)
-    for e in range(first, last):
-        blob = np.int64(graph.own[manifest] if e == first else graph.target[e])
-        prefetch(held.holders, blob)
-        prefetch(graph.size, blob)
+def _approach(graph, names, held, rules, ledger, ops, i, count):
+    """Ask for the memory that the operations after ``i`` will look at, in four stages: each reads what the one before
+    asked for.
+    """
+    k = i + 4 * AHEAD
+    if k < count and ops.link[k] != NULL:
+        link = np.int64(ops.link[k])
+        prefetch(names.link_manifest, link)
+        prefetch(names.link_repository, link)
+        prefetch(held.linked, link)
+        if ops.code[k] == OP_DELETE:
+            prefetch(held.link_lock, link)
+            prefetch(held.first_tag, link)
+    k = i + 3 * AHEAD
+    if k < count and ops.link[k] != NULL:
+        link = np.int64(ops.link[k])
+        manifest = np.int64(names.link_manifest[link])
+        prefetch(graph.indptr, manifest)
+        prefetch(graph.own, manifest)
+        prefetch(graph.kind, manifest)
+        prefetch(graph.logical, manifest)
+        prefetch(held.link_count, manifest)
         if rules.mode == MODE_COUNTS:
-            prefetch(ledger.blobs, home_slot(ledger.blobs, prefix | blob))
+            prefix = scope_of(names, rules, np.int64(names.link_repository[link])) << 32
+            prefetch(ledger.manifests, home_slot(ledger.manifests, prefix | manifest))
+    k = i + 2 * AHEAD
+    if k < count and ops.link[k] != NULL:
+        prefetch(graph.target, graph.indptr[np.int64(names.link_manifest[np.int64(ops.link[k])])])
+    k = i + AHEAD
+    if k < count and ops.link[k] != NULL and ops.code[k] != OP_PULL:
+        link = np.int64(ops.link[k])
+        manifest = np.int64(names.link_manifest[link])
+        prefix = scope_of(names, rules, np.int64(names.link_repository[link])) << 32
+        first, last = blob_range(graph, manifest)
+        counted = np.int64(rules.mode == MODE_COUNTS)
+        own = np.int64(graph.own[manifest])
+        _approach_blobs(graph.target, graph.size, held.holders, ledger.blobs, own, first, last, prefix, counted)
+
+
+@leaf
+def _approach_blobs(target, size, holders, table, own, first, last, prefix, counted):
+    """The last stage, for every blob of a manifest; ``counted``: its count in its scope too."""
+    for e in range(first, last):
+        blob = own if e == first else np.int64(target[np.uint64(e)])
+        prefetch(holders, blob)
+        prefetch(size, blob)
+        if counted:
+            prefetch(table, home_slot(table, prefix | blob))
 
 
 # --- time and the main loop ----------------------------------------------------------------------------------
@@ -226,8 +261,7 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
             code = np.int64(OP_DELETE)
         elif cursor[CURSOR_PHASE] == PHASE_OPERATION:
             requested = True
-            if i + AHEAD < count and ops.code[i + AHEAD] != OP_PULL and ops.link[i + AHEAD] != NULL:
-                _approach(graph, names, held, rules, ledger, np.int64(ops.link[i + AHEAD]))
+            _approach(graph, names, held, rules, ledger, ops, i, count)
             code, link, tag, blob = (
                 np.int64(ops.code[i]),
                 np.int64(ops.link[i]),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from quotasim.kernels.compile import part
+from quotasim.kernels.compile import leaf, part
 from quotasim.kernels.layout import (
     ANY_REPOSITORY,
     BASIS_LINKED,
@@ -52,27 +52,93 @@ def find_link(names, repository, manifest):
 
 
 @part
+def _uncharged(rules):
+    """FLAG_* bits of the blobs that the rule leaves out."""
+    return np.int64(FLAG_FOREIGN if rules.special and not rules.counts_foreign else 0)
+
+
+@part
 def _count_manifest(graph, rules, ledger, cursor, scope, manifest, sign):
     """Add or take the counts of all blobs of ``manifest`` in ``scope``; returns the change of the charge in bytes."""
-    delta, added = np.int64(0), np.int64(0)
     first, last = blob_range(graph, manifest)
-    for e in range(first, last):
-        if e == first:
-            blob, role = np.int64(graph.own[manifest]), np.int64(ROLE_OWN)
-        else:
-            blob, role = np.int64(graph.target[e]), np.int64(graph.role[e])
-        if role & rules.role_mask == 0:
-            continue
-        if rules.special and graph.flags[blob] & FLAG_FOREIGN and not rules.counts_foreign:
-            continue
-        slot, new = count_slot(ledger.blobs, (scope << 32) | blob)
-        added += new
-        before = ledger.blobs[slot, 1]
-        ledger.blobs[slot, 1] = before + sign
-        if before == 0 or before + sign == 0:  # comes or goes
-            delta += sign * graph.size[blob]
+    own, prefix, skipped = np.int64(graph.own[manifest]), scope << 32, _uncharged(rules)
+    delta, added = _count_blobs(
+        graph.target,
+        graph.role,
+        graph.flags,
+        graph.size,
+        ledger.blobs,
+        own,
+        first,
+        last,
+        prefix,
+        sign,
+        rules.role_mask,
+        skipped,
+    )
     cursor[CURSOR_SCOPE_BLOBS] += added
     return delta
+
+
+@leaf
+def _count_blobs(target, role, flags, size, table, own, first, last, prefix, sign, role_mask, skipped):
+    """The loop of :func:`_count_manifest`; returns the change of the charge in bytes and the keys that it made."""
+    delta, added = np.int64(0), np.int64(0)
+    for e in range(first, last):
+        if e == first:
+            blob, what = own, np.int64(ROLE_OWN)
+        else:
+            blob, what = np.int64(target[np.uint64(e)]), np.int64(role[np.uint64(e)])
+        if what & role_mask == 0:
+            continue
+        if skipped and flags[np.uint64(blob)] & skipped:
+            continue
+        slot, new = count_slot(table, prefix | blob)
+        added += new
+        before = table[slot, 1]
+        table[slot, 1] = before + sign
+        if before == 0 or before + sign == 0:  # comes or goes
+            delta += sign * size[np.uint64(blob)]
+    return delta, added
+
+
+@part
+def absent_bytes(graph, rules, ledger, scope, manifest):
+    """Bytes of the blobs of ``manifest`` that ``scope`` does not count yet."""
+    first, last = blob_range(graph, manifest)
+    own, prefix, skipped = np.int64(graph.own[manifest]), scope << 32, _uncharged(rules)
+    return _absent_bytes(
+        graph.target,
+        graph.role,
+        graph.flags,
+        graph.size,
+        ledger.blobs,
+        own,
+        first,
+        last,
+        prefix,
+        rules.role_mask,
+        skipped,
+    )
+
+
+@leaf
+def _absent_bytes(target, role, flags, size, table, own, first, last, prefix, role_mask, skipped):
+    """The loop of :func:`absent_bytes`."""
+    absent = np.int64(0)
+    for e in range(first, last):
+        if e == first:
+            blob, what = own, np.int64(ROLE_OWN)
+        else:
+            blob, what = np.int64(target[np.uint64(e)]), np.int64(role[np.uint64(e)])
+        if what & role_mask == 0:
+            continue
+        if skipped and flags[np.uint64(blob)] & skipped:
+            continue
+        slot = find_slot(table, prefix | blob)
+        if table[slot, 0] == EMPTY or table[slot, 1] == 0:
+            absent += size[np.uint64(blob)]
+    return absent
 
 
 @part

@@ -8,6 +8,7 @@ from quotasim.kernels.prefetch import prefetch
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _HALF = np.uint64(32)
+_ONE = np.uint64(1)
 
 AHEAD = 16  # rows by which memory is asked for early
 
@@ -31,7 +32,7 @@ def home_slot(table, key):
     to half of the memory unused.
     """
     spread = (np.uint64(key) * _MIX) >> _HALF
-    return np.int64((spread * np.uint64(table.shape[0])) >> _HALF)
+    return (spread * np.uint64(table.shape[0])) >> _HALF
 
 
 @part
@@ -39,9 +40,9 @@ def find_slot(table, key):
     """Slot of ``key`` in ``table``, or of the hole where it belongs."""
     slot = home_slot(table, key)
     while table[slot, 0] != key and table[slot, 0] != EMPTY:
-        slot += 1
-        if slot == table.shape[0]:
-            slot = np.int64(0)
+        slot += _ONE
+        if slot == np.uint64(table.shape[0]):
+            slot = np.uint64(0)
     return slot
 
 
