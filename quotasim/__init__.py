@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from quotasim.accounting.quota import Decision, Verdict
     from quotasim.accounting.selection import Hazard
     from quotasim.accounting.sharing import SharingRow
+    from quotasim.comparison import Difference, KindRow, compare
     from quotasim.errors import (
         DigestConflict,
         GateFailed,
@@ -64,6 +65,7 @@ __all__ = [
     "Decision",
     "DeleteResult",
     "Descriptor",
+    "Difference",
     "DigestConflict",
     "GateFailed",
     "GcPlan",
@@ -77,6 +79,7 @@ __all__ = [
     "InvalidDigest",
     "InvalidReference",
     "InvalidValue",
+    "KindRow",
     "Locked",
     "ManifestTooLarge",
     "Preview",
@@ -99,6 +102,7 @@ __all__ = [
     "Verdict",
     "Why",
     "__version__",
+    "compare",
     "format_bytes",
     "format_duration",
     "format_time",
@@ -114,6 +118,7 @@ _MODULES = {
     "accounting.quota": ("Decision", "Verdict"),
     "accounting.selection": ("Hazard",),
     "accounting.sharing": ("SharingRow",),
+    "comparison": ("Difference", "KindRow", "compare"),
     "gc.plan": ("GcPlan",),
     "gc.policy": ("GcPolicy",),
     "model.oci": ("Blob", "Descriptor", "Image", "Index"),

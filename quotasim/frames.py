@@ -9,7 +9,7 @@ dtypes when empty. Whole numbers are int64, or Int64 where a value may be missin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,10 @@ from quotasim.model.log import EventKind, Reason
 from quotasim.model.oci import Kind
 from quotasim.model.totals import cumulative
 
-__all__ = ["blobs", "events", "images", "monthly_replay", "repositories", "usage_series"]
+if TYPE_CHECKING:
+    from quotasim.comparison import KindRow
+
+__all__ = ["blobs", "comparison", "events", "images", "monthly_replay", "repositories", "usage_series"]
 
 Array = npt.NDArray[Any]
 Every = Literal["month", "day"]
@@ -467,5 +470,33 @@ def repositories(engine: Engine) -> pd.DataFrame:
             "manifest_count": count(names.links.first[links]),
             "index_count": count(names.links.first[indexes]),
             **_figures(figures),
+        }
+    )
+
+
+def comparison(rows: Sequence[KindRow]) -> pd.DataFrame:
+    """One row a registry kind, in the order given: what :func:`quotasim.compare` found.
+
+    Returns
+    -------
+    A frame of ``profile``, ``title``, ``dedup_scope``, ``basis``, ``as_of``, ``unique_bytes``, ``charged_bytes``,
+    ``reported_bytes``, ``stored_bytes``, ``reclaimable_bytes``, ``limit_bytes`` (missing where the kind has none),
+    ``refused_count``, ``differences`` (the reasons, joined by ``"; "``).
+    """
+    limits = [row.limit_bytes for row in rows]
+    known = pd.array([0 if limit is None else limit for limit in limits], dtype="Int64")
+    known[np.array([limit is None for limit in limits], bool)] = pd.NA
+    figures = ("unique_bytes", "charged_bytes", "reported_bytes", "stored_bytes", "reclaimable_bytes")
+    return pd.DataFrame(
+        {
+            **{
+                name: _text([getattr(row, name) for row in rows])
+                for name in ("profile", "title", "dedup_scope", "basis")
+            },
+            "as_of": _times(np.array([row.as_of for row in rows], np.int64)),
+            **{name: _exact([getattr(row, name) for row in rows]) for name in figures},
+            "limit_bytes": known,
+            "refused_count": np.array([row.refused for row in rows], np.int64),
+            "differences": _text(["; ".join(map(str, row.differences)) for row in rows]),
         }
     )

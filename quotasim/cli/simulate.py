@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from quotasim.cli.options import PROFILE_HELP, FormatOption, OutputOption
+from quotasim.cli.options import PROFILE_HELP, FormatOption, OutputOption, read_history
 from quotasim.cli.output import ColumnKind, Report, Table, chosen_format, emit, header, heading
 from quotasim.cli.progress import working
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from quotasim.importers.trace_table import TraceTable
 
 _KINDS: dict[str, ColumnKind] = {"month": "text", "day": "text", "dedup_ratio": "ratio"}
 
@@ -44,7 +42,7 @@ def simulate(
         from quotasim.registry import replay
 
         rules = by_name(profile)
-        registry = replay(_read(trace), profile=rules)
+        registry = replay(read_history(trace), profile=rules)
         if every == "month":
             frame = frames.monthly_replay(registry.engine)
         else:
@@ -53,19 +51,6 @@ def simulate(
     table = _table(frame)
     document = {**header(registry), "every": every, "rows": table.rows}
     emit(Report(document, table, [heading(registry), table]), format, output)
-
-
-def _read(path: Path) -> TraceTable:
-    """Read a trace, or the events of a directory of tables."""
-    from quotasim.importers.tables import read_tables
-    from quotasim.importers.trace_table import trace_from_tables
-    from quotasim.importers.traces import read_trace
-    from quotasim.registry import trace_path
-
-    file = trace_path(path)
-    if path.is_dir() and not file.exists():
-        return trace_from_tables(read_tables(path))
-    return read_trace(file)
 
 
 def _table(frame: pd.DataFrame) -> Table:
