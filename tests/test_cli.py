@@ -82,12 +82,23 @@ def test_help_is_quick_and_imports_nothing_heavy():
     assert "typer" in modules
     assert modules & {"pandas", "pyarrow", "matplotlib", "numba", "numpy"} == set()
     assert min(seconds) < 0.5
-    verbs = {"demo", "import", "df", "why", "preview", "show-usage", "simulate"}
+    verbs = {"compare", "demo", "import", "df", "why", "preview", "show-usage", "simulate"}
     assert {line.split()[0] for line in done.stdout.split("Commands:")[1].splitlines() if line} == verbs
 
 
 @pytest.mark.parametrize(
-    "verb", [["demo"], ["import"], ["import", "tables"], ["df"], ["why"], ["preview"], ["show-usage"], ["simulate"]]
+    "verb",
+    [
+        ["demo"],
+        ["import"],
+        ["import", "tables"],
+        ["df"],
+        ["why"],
+        ["preview"],
+        ["show-usage"],
+        ["compare"],
+        ["simulate"],
+    ],
 )
 def test_every_verb_has_help(verb):
     result = quotasim(*verb, "--help")
