@@ -29,6 +29,7 @@ from .strategies import (
 )
 
 EXAMPLES = dict.fromkeys(PROFILES, 40) | {"acr-basic": 5, "acr-standard": 5}
+EXAMPLES |= dict.fromkeys(("distribution-3", "ecr", "gar", "gitlab", "harbor", "quay", "zot"), 12)
 
 which = st.integers(0, 999)
 several = st.lists(which, min_size=1, max_size=3)
@@ -39,14 +40,16 @@ layers = st.lists(st.integers(0, len(LAYERS) - 1), max_size=4)
 configs = st.none() | st.integers(0, len(CONFIGS) - 1)
 maybe_which = st.none() | which
 uploads = st.integers(0, FAR - 1)  # a foreign layer is never uploaded
-delays = st.sampled_from([0, 1, 30 * SECOND, MINUTE, 3 * MINUTE, 5 * MINUTE, 7 * MINUTE, 20 * MINUTE])
+DELAYS = (0, 1, 30 * SECOND, MINUTE, 3 * MINUTE, 5 * MINUTE, 7 * MINUTE, 20 * MINUTE)
+delays = st.integers(0, len(DELAYS) + 4)
 policies = st.builds(
     qs.GcPolicy,
     roots=st.sampled_from(["ALL", "TAGS"]),
     index_children=st.sampled_from(["recursive", "direct"]),
-    referrers=st.sampled_from(["follow", "ignore"]),
+    referrers=st.sampled_from(["follow", "ignore", "pin", "stay", "stay and pin"]),
     grace=st.sampled_from([0, 1, 3 * MINUTE, 5 * MINUTE]),
     honour_blob_links=st.booleans(),
+    drops_blob_links=st.sampled_from(["never", "unmarked", "idle"]),
 )
 
 
@@ -118,7 +121,9 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(delay=delays)
     def advance(self, delay):
-        self.pair.advance(delay)
+        profile = self.pair.engine.profile
+        own = [profile.untagged_after or 0, profile.sweep_after, profile.report_lag, profile.gc.grace]
+        self.pair.advance([*DELAYS, *own, sum(own)][delay])
 
     @rule(policy=st.none() | policies)
     def collect(self, policy):
