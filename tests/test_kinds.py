@@ -181,8 +181,8 @@ def test_the_experiment_of_one_gibibyte(kind):
 # -- deleting all untagged manifests of a repository
 
 # multi is an index of 20 over the untagged amd64 (a layer of 200, a config of 4) and arm64 (300, 5); now is an image
-# (400, 6) that took the tag of old (100, 3); signature (7, 2) refers to now. Manifests have 50 each. For each kind: what
-# is left linked in the end, what the kind refuses, and what is charged and stored in the end.
+# (400, 6) that took the tag of old (100, 3); signature (7, 2) refers to now. Manifests have 50 each. For each kind:
+# what is left linked in the end, what the kind refuses, and what is charged and stored in the end.
 ALL, CHILDREN = {"multi", "amd64", "arm64", "now"}, ["amd64", "arm64"]
 UNTAGGED = {
     # Nothing protects the children: the tagged index breaks (acr-cli#131).

@@ -12,6 +12,7 @@ import quotasim as qs
 from quotasim.profiles import PROFILES, by_name
 from quotasim.profiles.base import NOT_SOURCED, Evidence
 
+from . import kinds_table
 from .strategies import START
 
 every_kind = pytest.mark.parametrize("kind", sorted(PROFILES))
@@ -346,3 +347,26 @@ def test_a_collection_of_version_3_takes_the_links_of_what_it_sweeps(kind, left)
     registry.apply(plan)
     assert registry.basis_bytes(qs.Scope.REGISTRY, qs.Basis.LINKED)[""] == (1001 if left else 0)
     assert registry.usage().stored_bytes == 0
+
+
+# -- documentation
+
+
+def test_the_tables_of_the_page_are_the_profiles(root):
+    page = (root / "docs/kinds.md").read_text()
+    assert kinds_table.filled(page) == page, "python -m tests.kinds_table makes the tables anew"
+    headings = re.findall(r"^### `([^`]+)`: (.+)$", page, flags=re.M)
+    assert headings == [(profile.name, profile.title) for profile in PROFILES.values()]
+
+
+@pytest.mark.parametrize(
+    ("file", "begin", "end"),
+    [
+        ("docs/cli.md", "A **PROFILE** is one of", "; [kinds.md]"),
+        ("README.md", "Registry kinds:", "plain reference count"),
+    ],
+)
+def test_every_list_of_the_kinds_names_all(root, file, begin, end):
+    text = (root / file).read_text()
+    listed = text[text.index(begin) :]
+    assert set(re.findall(r"`([^`]+)`", listed[: listed.index(end)])) == set(PROFILES)
