@@ -66,8 +66,7 @@ def steps_of(engine: Engine, references: Sequence[str]) -> list[Step]:
         if ref.untagged:
             repository = lookup.repository_row(engine, ref.repository)
             for link in lookup.untagged_in(engine, repository):
-                label = lookup.link_label(engine, link)
-                steps.append(Step(layout.OP_DELETE, link, NULL, label, named=False))
+                steps.append(Step(layout.OP_DELETE, link, NULL, reference, named=False))
             continue
         _, link = lookup.find(engine, reference)
         code, tag = layout.OP_DELETE, NULL
@@ -222,9 +221,10 @@ def checked_steps(engine: Engine, references: Sequence[str]) -> list[Step]:
     Locked, Refused : of the first reference that is refused. What ``repo@untagged`` stands for is passed over instead.
     """
     steps = steps_of(engine, references)
-    for step, problem in objections(engine, steps)[0]:
-        if step.named:
-            raise problem
+    if any(step.named for step in steps):  # there may be very many of the others
+        for step, problem in objections(engine, steps)[0]:
+            if step.named:
+                raise problem
     return steps
 
 
