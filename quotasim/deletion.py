@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -272,6 +272,7 @@ def find_hazards(engine: Engine, references: Sequence[str], deployed: Iterable[s
             label = lookup.link_label(engine, step.link)
             message = "the tag is locked against deletion"
             hazards.append(Hazard("locked", "blocking", label, (engine.names.tag_label(step.tag),), message))
+    hazards.extend(_left_behind(engine, steps))
     if profile.delete_by_tag == "resolve" and profile.tag_refusal is not None:
         for step in steps:
             if parse_reference(step.reference).tag is not None:
@@ -280,6 +281,21 @@ def find_hazards(engine: Engine, references: Sequence[str], deployed: Iterable[s
                 label = lookup.link_label(engine, step.link)
                 hazards.append(Hazard("resolved-tag", "informational", label, (step.reference,), message))
     return hazards
+
+
+def _left_behind(engine: Engine, steps: Sequence[Step]) -> Iterator[Hazard]:
+    """Yield a hazard for each manifest that would lose its last tag to the steps and then stay for ever."""
+    profile = engine.profile
+    collected = profile.gc.roots == "TAGS" if profile.collection == "manual" else profile.untagged_after is not None
+    taken = {step.tag for step in steps if step.code == layout.OP_UNTAG}
+    deleted = {step.link for step in steps if step.code == layout.OP_DELETE}
+    for link in dict.fromkeys(step.link for step in steps if step.code == layout.OP_UNTAG):
+        tags = selection.tags_of(engine.names, engine.state, link)
+        if not collected and link not in deleted and taken.issuperset(tags):
+            repository = engine.names.repositories.values[engine.names.links.first[link]]
+            labels = tuple(sorted(f"{repository}:{engine.names.tag_label(tag)}" for tag in tags))
+            message = "only the tag goes: its manifest stays, untagged, and holds its bytes until its digest is deleted"
+            yield Hazard("manifest-left", "informational", lookup.link_label(engine, link), labels, message)
 
 
 def _words(problem: Refused) -> str:

@@ -124,6 +124,8 @@ def test_nine_of_ten_images_on_one_base_and_then_the_tenth(kind):
 def test_where_deleting_by_tag_leaves_the_image_deleting_the_untagged_takes_it(kind):
     registry = qs.Registry(kind, start=START)
     registry.push("team/app:v1", image("app", [qs.Blob.synthetic("layer", 1000)], 3))
+    (hazard,) = registry.hazards(delete=["team/app:v1"])
+    assert (hazard.kind, hazard.severity, hazard.affected) == ("manifest-left", "informational", ("team/app:v1",))
     registry.delete("team/app:v1")
     assert settle(registry)[2] == 1053
     assert registry.delete("team/app@untagged").deleted

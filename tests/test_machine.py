@@ -84,6 +84,16 @@ class RegistryMachine(RuleBasedStateMachine):
         self.things.append(make_index(chosen, refers))
         self.pair.push(repository, self.things[-1], tag)
 
+    @rule(which=which, layers=layers, tag=maybe_tags)
+    def sign(self, which, layers, tag):
+        """Push a referrer of something linked, beside it."""
+        known = {thing.digest: thing for thing in self.things}
+        linked = [link for link in sorted(self.pair.oracle.links) if link[1] in known]
+        if linked:
+            repository, digest = pick(linked, which)
+            self.things.append(make_image(layers, None, known[digest]))
+            self.pair.push(repository, self.things[-1], tag)
+
     @rule(repository=repositories, layer=uploads)
     def upload(self, repository, layer):
         self.pair.upload(repository, layer)

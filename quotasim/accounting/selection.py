@@ -30,8 +30,9 @@ class Hazard:
     Attributes
     ----------
     kind : ``child-of-kept-index``, ``locked``, ``deployed``, ``collateral-tags``, ``referrers-deleted``,
-        ``referrers-left``, ``pinned``, ``children-left``, ``children-deleted``; where the kind would refuse it,
-        ``refused-by-tag``, ``refused-child``, ``refused-tags``, ``refused-immutable``; ``resolved-tag``.
+        ``referrers-left``, ``pinned``, ``manifest-left``, ``children-left``, ``children-deleted``; where the kind
+        would refuse it, ``refused-by-tag``, ``refused-child``, ``refused-tags``, ``refused-immutable``;
+        ``resolved-tag``.
     severity : ``blocking`` or ``informational``.
     reference : what would be deleted, as ``repository@digest``.
     affected : references or tags that it concerns.
