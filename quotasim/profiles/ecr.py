@@ -10,8 +10,8 @@ from quotasim.units import parse_duration
 
 _DELETE = "https://docs.aws.amazon.com/cli/latest/reference/ecr/batch-delete-image.html"
 _MUTABILITY = "https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html"
-_LIFECYCLE = "https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html"
-_COST = "https://handbook.vantage.sh/aws/services/ecr-pricing/"
+_LIFECYCLE = "Amazon ECR user guide, lifecycle_policy_examples"
+_COST = "https://handbook.vantage.sh"
 
 
 def _doc(where: str, note: str) -> Source:

@@ -13,7 +13,7 @@ from quotasim.profiles.base import RegistryProfile, Source
 from quotasim.units import parse_duration
 
 _DELETE = "https://cloud.google.com/sdk/gcloud/reference/artifacts/docker/images/delete"
-_CLEANUP = "https://cloud.google.com/artifact-registry/docs/repositories/cleanup-policy-overview"
+_CLEANUP = "Artifact Registry documentation, cleanup-policy-overview"
 _CLEANER = "https://github.com/GoogleCloudPlatform/gcr-cleaner/issues/118"
 
 

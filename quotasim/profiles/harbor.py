@@ -65,7 +65,7 @@ HARBOR = RegistryProfile(
             "sweep_after": _code(_GC, "nothing is swept by itself"),
             "referrers": _code(_ARTIFACT, "deleteDeeply deletes hard accessories; all referrers are taken as hard"),
             "stale_blob_links": _code(_ARTIFACT, "project_blob rows that nothing else needs go with the artifact"),
-            "report_lag": _code("src/controller/quota", "usage is recomputed after every deletion and after GC"),
+            "report_lag": _code(_QUOTA, "usage is recomputed after every deletion and after GC"),
             "delete_by_tag": _code(
                 "src/server/registry/manifest.go",
                 "the registry interface takes a digest only; the artifact API deletes the artifact of a tag",
@@ -75,11 +75,8 @@ HARBOR = RegistryProfile(
             "children_go": _code(_ARTIFACT, "deleteDeeply deletes children without tags and without other parents"),
             "most_tags_on_delete": _code(_ARTIFACT, "all tags of the artifact are deleted with it"),
             "tags_refusal": _code(_ARTIFACT, "all tags of the artifact are deleted with it"),
-            "immutable_tags": Source(
-                "goharbor/website 9f010ab1, create-tag-immutability-rules",
-                "doc",
-                "2026-11-23",
-                "none unless a project has a rule; a rule also forbids deletion: set 'keep' for it",
+            "immutable_tags": _assumed(
+                "off: a project has no rule by default; a rule also forbids deletion: set 'keep' for it"
             ),
             "immutable_refusal": _code("src/pkg/immutable", "the words of ErrImmutable; the status was read elsewhere"),
             "write_lock_blocks_delete": _assumed("Harbor has no locks"),
