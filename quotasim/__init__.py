@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from quotasim.accounting.basis import Basis, Scope
-    from quotasim.accounting.quota import Decision, Verdict
+    from quotasim.accounting.quota import Decision, Refusal, Verdict
     from quotasim.accounting.selection import Hazard
     from quotasim.accounting.sharing import SharingRow
     from quotasim.comparison import Difference, KindRow, compare
     from quotasim.errors import (
         DigestConflict,
         GateFailed,
+        ImmutableTagRefused,
+        IndexChildRefused,
         InputRejected,
         InvalidDigest,
         InvalidReference,
@@ -25,9 +27,12 @@ if TYPE_CHECKING:
         ManifestTooLarge,
         Problem,
         QuotaSimError,
+        Refused,
         SnapshotError,
         StalePlan,
         StateDamaged,
+        TagDeletionRefused,
+        TaggedManifestRefused,
         TimeReversed,
         UnknownProfile,
         UnknownReference,
@@ -36,7 +41,7 @@ if TYPE_CHECKING:
     from quotasim.gc.plan import GcPlan
     from quotasim.gc.policy import GcPolicy
     from quotasim.model.oci import Blob, Descriptor, Image, Index
-    from quotasim.profiles.base import RegistryProfile
+    from quotasim.profiles.base import RegistryProfile, Source
     from quotasim.registry import Registry, load, replay
     from quotasim.results import (
         DeleteResult,
@@ -74,7 +79,9 @@ __all__ = [
     "Hazard",
     "HeldBlob",
     "Image",
+    "ImmutableTagRefused",
     "Index",
+    "IndexChildRefused",
     "InputRejected",
     "InvalidDigest",
     "InvalidReference",
@@ -86,13 +93,18 @@ __all__ = [
     "Problem",
     "PushResult",
     "QuotaSimError",
+    "Refusal",
+    "Refused",
     "Registry",
     "RegistryProfile",
     "Scope",
     "SharingRow",
     "SnapshotError",
+    "Source",
     "StalePlan",
     "StateDamaged",
+    "TagDeletionRefused",
+    "TaggedManifestRefused",
     "TimeReversed",
     "TimelineRow",
     "UnknownProfile",
@@ -115,14 +127,14 @@ __all__ = [
 
 _MODULES = {
     "accounting.basis": ("Basis", "Scope"),
-    "accounting.quota": ("Decision", "Verdict"),
+    "accounting.quota": ("Decision", "Refusal", "Verdict"),
     "accounting.selection": ("Hazard",),
     "accounting.sharing": ("SharingRow",),
     "comparison": ("Difference", "KindRow", "compare"),
     "gc.plan": ("GcPlan",),
     "gc.policy": ("GcPolicy",),
     "model.oci": ("Blob", "Descriptor", "Image", "Index"),
-    "profiles.base": ("RegistryProfile",),
+    "profiles.base": ("RegistryProfile", "Source"),
     "registry": ("Registry", "load", "replay"),
     "results": (
         "DeleteResult",

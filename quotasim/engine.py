@@ -34,7 +34,11 @@ _REFERRERS = {
     "ignore": layout.REFERRERS_IGNORE,
     "follow": layout.REFERRERS_FOLLOW,
     "cascade": layout.REFERRERS_CASCADE,
+    "pin": layout.REFERRERS_PIN,
+    "stay": layout.REFERRERS_STAY,
+    "stay and pin": layout.REFERRERS_STAY | layout.REFERRERS_PIN,
 }
+_IMMUTABLE = {"off": layout.IMMUTABLE_OFF, "move": layout.IMMUTABLE_MOVE, "keep": layout.IMMUTABLE_KEEP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +154,10 @@ class Engine:
             return own
         return np.concatenate((own, self.content.targets(manifest)))
 
-    def rules(self, until: int, *, importing: bool = False) -> Rules:
+    def rules(self, until: int, *, importing: bool = False, unconditional: bool = False) -> Rules:
         """Return the profile as numbers for the kernels."""
         profile = self.profile
+        refuses = not (importing or unconditional)
         return Rules(
             mode=self.ledger.mode,
             scope=int(profile.scope),
@@ -166,11 +171,25 @@ class Engine:
             sweep_after=profile.sweep_after,
             referrers=_REFERRERS[profile.referrers],
             stale_blob_links=int(profile.stale_blob_links),
+            untagged_pushes=int(profile.collects_untagged_pushes and not importing),
+            children_go=int(profile.children_go),
+            keeps_children=int(profile.child_refusal is not None and refuses),
+            last_tag=int(profile.delete_by_tag == "last tag"),
+            expires=int(profile.delete_by_tag == "expire" and not unconditional),
+            most_tags=NULL if profile.most_tags_on_delete is None or not refuses else profile.most_tags_on_delete,
+            immutable_tags=_IMMUTABLE[profile.immutable_tags] if refuses else layout.IMMUTABLE_OFF,
             special=int(self.content.has_special_blobs),
             until=until,
         )
 
-    def apply(self, ops: Operations = NO_OPERATIONS, until: int | None = None, *, importing: bool = False) -> Outcome:
+    def apply(
+        self,
+        ops: Operations = NO_OPERATIONS,
+        until: int | None = None,
+        *,
+        importing: bool = False,
+        unconditional: bool = False,
+    ) -> Outcome:
         """Apply operations and let time pass to ``until``; the only way in which state changes.
 
         Parameters
@@ -178,6 +197,7 @@ class Engine:
         ops : made by :func:`operations`; batches are numbered from 0 within the call.
         until : microseconds; by default the last operation's time. What falls due by then happens.
         importing : what is loaded was accepted and kept elsewhere: nothing is refused at a limit, nothing falls due.
+        unconditional : what is deleted goes at once, whatever the kind would answer to a client who deletes it alone.
 
         Raises
         ------
@@ -213,7 +233,8 @@ class Engine:
         cursor[layout.CURSOR_NEEDED] = 0
         first_event = len(log)
         log.reserve(count + 2)
-        graph, names, rules = self.content.graph(), self.names.arrays(), self.rules(end, importing=importing)
+        graph, names = self.content.graph(), self.names.arrays()
+        rules = self.rules(end, importing=importing, unconditional=unconditional)
         pushed = names.link_manifest[ops.link[ops.code == layout.OP_PUSH]] if count >= BULK else names.link_manifest[:0]
         if pushed.size:
             named = int((graph.indptr[pushed + 1] - graph.indptr[pushed]).sum()) + pushed.size
@@ -253,6 +274,7 @@ class Engine:
                 repository=np.full(links.size, repository),
             ),
             until=at,
+            unconditional=True,
         )
         # Asked for only now: the deletion may have left links to blobs.
         repositories, blobs = self.state.explicit_blob_links()

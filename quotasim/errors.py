@@ -19,6 +19,8 @@ from typing import ClassVar
 __all__ = [
     "DigestConflict",
     "GateFailed",
+    "ImmutableTagRefused",
+    "IndexChildRefused",
     "InputRejected",
     "InvalidDigest",
     "InvalidReference",
@@ -27,9 +29,12 @@ __all__ = [
     "ManifestTooLarge",
     "Problem",
     "QuotaSimError",
+    "Refused",
     "SnapshotError",
     "StalePlan",
     "StateDamaged",
+    "TagDeletionRefused",
+    "TaggedManifestRefused",
     "TimeReversed",
     "UnknownProfile",
     "UnknownReference",
@@ -271,6 +276,43 @@ class Locked(QuotaSimError):
     def __str__(self) -> str:
         again = f"lock({self.reference!r}, {self.lock}=True) allows it again"
         return f"{self.reference!r} is locked against {self.lock}; {again}"
+
+
+class Refused(QuotaSimError):
+    """A registry of this kind refuses the operation. Each child is one rule of a kind.
+
+    Attributes
+    ----------
+    reference : what the operation was asked for.
+    status, code, message : what the kind's client sees; status and code are None where that is not known.
+    """
+
+    def __init__(self, reference: str, status: int | None, code: str | None, message: str) -> None:
+        self.reference = reference
+        self.status = status
+        self.code = code
+        self.message = message
+        super().__init__(reference, status, code, message)
+
+    def __str__(self) -> str:
+        head = " ".join(str(part) for part in (self.status, self.code) if part is not None)
+        return f"{self.reference!r} is refused{f' with {head}' if head else ''}: {self.message}"
+
+
+class TagDeletionRefused(Refused):
+    """The kind does not delete by tag."""
+
+
+class IndexChildRefused(Refused):
+    """The kind does not delete what an index that stays lists."""
+
+
+class TaggedManifestRefused(Refused):
+    """The kind does not delete a manifest by digest that has so many tags."""
+
+
+class ImmutableTagRefused(Refused):
+    """The tags of this registry are immutable: they do not move, or must stay."""
 
 
 class StalePlan(QuotaSimError):

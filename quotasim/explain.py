@@ -12,7 +12,7 @@ from quotasim import lookup
 from quotasim.accounting import sharing
 from quotasim.accounting.selection import Hazard, tags_of
 from quotasim.engine import Engine
-from quotasim.errors import Locked
+from quotasim.errors import Locked, Refused
 from quotasim.kernels import NULL, layout
 from quotasim.model.log import EventKind
 from quotasim.model.oci import Role
@@ -120,7 +120,7 @@ def preview(registry: Registry, references: Sequence[str], hazards: tuple[Hazard
     changed = registry.branch("preview")
     first = len(changed.engine.log)
     at_once: tuple[str, ...] = ()
-    with suppress(Locked):  # refused whole: the hazards say what is locked
+    with suppress(Locked, Refused):  # refused whole: the hazards say why
         at_once = changed.delete(*references).deleted
     _collect(changed)
     after = changed.engine.figures()

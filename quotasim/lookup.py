@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from quotasim.accounting import selection
-from quotasim.accounting.selection import Hazard
 from quotasim.engine import Engine
-from quotasim.errors import Locked, UnknownReference, UnknownRepository, nearest_names
+from quotasim.errors import ImmutableTagRefused, Locked, UnknownReference, UnknownRepository, nearest_names
 from quotasim.kernels import NULL, layout
 from quotasim.model.oci import Reference, parse_reference, parse_repository
 
@@ -74,31 +73,6 @@ def untagged_in(engine: Engine, repository: int) -> list[int]:
     return [int(link) for link in links[engine.state.read("tag_count")[links] == 0]]
 
 
-def resolve_deletion(
-    engine: Engine, references: Sequence[str], *, check_locks: bool = True
-) -> tuple[list[int], list[int]]:
-    """Return (links, tags) that deleting the references removes, each once, in the order given."""
-    links: dict[int, None] = {}
-    tags: dict[int, None] = {}
-    for reference in references:
-        ref = parse_reference(reference)
-        if ref.untagged:
-            links.update(dict.fromkeys(untagged_in(engine, repository_row(engine, ref.repository))))
-            continue
-        _, link = find(engine, reference)
-        repository = int(engine.names.links.first[link])
-        if ref.tag is not None and engine.profile.delete_by_tag == "tag":
-            row = engine.names.find_tag(repository, ref.tag)
-            if check_locks:
-                refuse_locked(engine, reference, layout.LOCK_DELETE, repository=repository, tag=row)
-            tags[row] = None
-            continue
-        if check_locks:
-            refuse_locked(engine, reference, layout.LOCK_DELETE, repository=repository, link=link)
-        links[link] = None
-    return list(links), list(tags)
-
-
 def refuse_locked(
     engine: Engine, reference: str, bit: int, *, repository: int, link: int = NULL, tag: int = NULL
 ) -> None:
@@ -115,19 +89,13 @@ def refuse_locked(
         raise Locked(reference, "write" if bit == layout.LOCK_WRITE else "delete")
 
 
-def tag_hazards(engine: Engine, tags: Sequence[int]) -> list[Hazard]:
-    """Return the hazards of removing tags only."""
-    hazards = []
-    for tag in tags:
-        link = int(engine.state.read("tag_link")[tag])
-        locks = int(engine.state.read("tag_lock")[tag])
-        locks |= int(engine.state.read("repository_lock")[engine.names.links.first[link]])
-        if locks & layout.LOCK_DELETE:
-            message = "the tag is locked against deletion"
-            hazards.append(
-                Hazard("locked", "blocking", link_label(engine, link), (engine.names.tag_label(tag),), message)
-            )
-    return hazards
+def refuse_immutable(engine: Engine, reference: str, settings: Sequence[str]) -> None:
+    """Raise ImmutableTagRefused if the profile's ``immutable_tags`` is one of ``settings``."""
+    words = engine.profile.immutable_refusal
+    if engine.profile.immutable_tags in settings and words is not None:
+        ref = parse_reference(reference)
+        seen = words.filled(reference=reference, repository=ref.repository, tag=ref.tag)
+        raise ImmutableTagRefused(reference, seen.status, seen.code, seen.message)
 
 
 def _bound_tags(engine: Engine) -> tuple[list[int], list[int]]:

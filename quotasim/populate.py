@@ -54,12 +54,17 @@ class Holding:
 def populate(engine: Engine, holding: Holding, until: int) -> None:
     """Apply the events that lead to ``holding``, in time order, refusing nothing and collecting nothing.
 
-    The display has caught up afterwards. Operations at one time happen in the order uploads, pushes, tags, pulls,
+    The display has caught up afterwards, and the collector starts: what waited for longer than it waits is due at once.
+    Operations at one time happen in the order uploads, pushes, tags, pulls,
     and drops last.
     O(references + operations log operations).
     """
     links = engine.names.links
-    untagged = np.flatnonzero(holding.untagged_at != NULL)
+    untagged_at = holding.untagged_at
+    if engine.profile.collects_untagged_pushes:
+        never_tagged = (untagged_at == NULL) & ~np.isin(holding.link, holding.tag_target)
+        untagged_at = np.where(never_tagged, holding.linked_at, untagged_at)
+    untagged = np.flatnonzero(untagged_at != NULL)
     pulled = np.flatnonzero(holding.pulled_at != NULL)
     loose = holding.loose_blob.size
     # A loose blob needs some repository to be uploaded to; any will do, since its link goes again.
@@ -89,7 +94,7 @@ def populate(engine: Engine, holding: Holding, until: int) -> None:
         ),
         _part(
             layout.OP_UNTAG,
-            holding.untagged_at[untagged],
+            untagged_at[untagged],
             link=holding.link[untagged],
             repository=links.first[holding.link[untagged]],
         ),
@@ -118,6 +123,30 @@ def populate(engine: Engine, holding: Holding, until: int) -> None:
     engine.settled_events = len(engine.log)
     if holding.estimated is not None and holding.estimated.any():
         engine.state.write("link_estimated")[holding.link[holding.estimated]] = 1
+    _start_collector(engine)
+
+
+def _start_collector(engine: Engine) -> None:
+    """Let candidates and released blobs wait, where the kind collects by itself; nothing waited while they came."""
+    profile, state, log = engine.profile, engine.state, engine.log
+    if profile.collection != "automatic":
+        return
+    candidates = (state.read("linked") != 0) & (state.read("tag_count") == 0) & (state.read("untagged_event") != NULL)
+    held = state.read("holders") > 0
+    held[state.explicit_blob_links()[1]] = True
+    released = (state.read("stored") != 0) & ~held & (state.read("released_event") != NULL)
+    for name, rows, event, wait in (
+        ("collect", candidates, "untagged_event", profile.untagged_after),
+        ("sweep", released, "released_event", profile.sweep_after),
+    ):
+        if wait is None:
+            continue
+        what = np.flatnonzero(rows)
+        cause = state.read(event)[what].astype(np.int64)
+        # Nothing happens before now: what is overdue is due now.
+        since = np.maximum(log.times_of(cause, absent=state.now), state.now - wait)
+        order = np.lexsort((cause, since))
+        state.restore_waiting(name, np.stack((what, cause, since), axis=1)[order].astype(np.int64))
 
 
 def _part(

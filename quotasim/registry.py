@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from quotasim import explain, lookup, outcomes, populate
+from quotasim import deletion, explain, lookup, outcomes, populate
 from quotasim.accounting.basis import scope_of_repositories
 from quotasim.accounting.quota import Decision
 from quotasim.engine import Engine, Outcome, operations
@@ -131,7 +131,7 @@ class Registry(RegistryView):
         used = engine.ledger.used()[scope]
         codes = np.full(len(rows), layout.OP_PUSH)
         outcome = self._apply(codes, link=links, tag=np.array(tags), repository=np.full(len(rows), repository))
-        return outcomes.push_result(self._engine, manifest, rows, outcome, scope, used)
+        return outcomes.push_result(self._engine, manifest, rows, outcome, scope, used, reference)
 
     def push_index(self, reference: str, images: Mapping[str, Image | Index] | Index) -> PushResult:
         """Push images by digest and an index over them, in one batch.
@@ -154,7 +154,7 @@ class Registry(RegistryView):
         used = engine.ledger.used()[scope]
         outcome = self._apply(np.array([layout.OP_UPLOAD]), blob=np.array([row]), repository=np.array([where]))
         stored = exact_sum(engine.log.column("stored_bytes", outcome.first_event))
-        verdict = outcomes.verdict_of(self._engine, outcome, scope, used)
+        verdict = outcomes.verdict_of(self._engine, outcome, scope, used, f"{repository}@{blob.digest}")
         uploaded = max(stored, 0) if verdict.decision is not Decision.REJECT else 0
         return PushResult(
             verdict.decision is not Decision.REJECT,
@@ -171,6 +171,7 @@ class Registry(RegistryView):
         ------
         UnknownReference : ``reference`` names nothing here.
         Locked : the repository or the tag is locked against writing.
+        ImmutableTagRefused : the tag points elsewhere, and this registry's tags do not move.
         """
         ref, link = lookup.find(self._engine, reference)
         target = parse_reference(f"{ref.repository}:{tag}")
@@ -178,6 +179,8 @@ class Registry(RegistryView):
         row = lookup.tag_row(self._engine, repository, target.tag or "")
         self._engine.sync()
         lookup.refuse_locked(self._engine, str(target), layout.LOCK_WRITE, repository=repository, tag=row)
+        if self._engine.state.read("tag_link")[row] not in (NULL, link):
+            lookup.refuse_immutable(self._engine, str(target), ("move", "keep"))
         self._apply(
             np.array([layout.OP_TAG]),
             link=np.array([link]),
@@ -192,6 +195,7 @@ class Registry(RegistryView):
         ------
         InvalidReference : it is no ``repo:tag``.
         UnknownReference, Locked
+        ImmutableTagRefused : this registry's tags must stay.
         """
         ref, link = lookup.find(self._engine, reference)
         if ref.tag is None:
@@ -199,6 +203,7 @@ class Registry(RegistryView):
         repository = int(self._engine.names.links.first[link])
         row = self._engine.names.find_tag(repository, ref.tag)
         lookup.refuse_locked(self._engine, str(ref), layout.LOCK_DELETE, repository=repository, tag=row)
+        lookup.refuse_immutable(self._engine, str(ref), ("keep",))
         self._apply(
             np.array([layout.OP_UNTAG]),
             link=np.array([link]),
@@ -207,7 +212,7 @@ class Registry(RegistryView):
         )
 
     def delete(self, *references: str) -> DeleteResult:
-        """Delete as the kind does, in one batch.
+        """Delete as the kind does, one after another, in one batch.
 
         Parameters
         ----------
@@ -219,13 +224,16 @@ class Registry(RegistryView):
         ------
         UnknownReference : one names nothing here; nothing is deleted.
         Locked : one is locked against deletion; nothing is deleted. ``repo@untagged`` passes over locked manifests
-            and lists them
-            as ``refused``.
+            and lists them as ``refused``.
+        Refused : the kind does not delete one of them so (a child of it says why); nothing is deleted.
+            ``repo@untagged`` passes over these too.
         """
         if not references:
             raise InvalidValue("references", references, "at least one reference")
-        links, tags = lookup.resolve_deletion(self._engine, references)
-        return self._delete(links, tags)
+        steps = deletion.checked_steps(self._engine, references)
+        if not steps:
+            return DeleteResult((), (), (), 0, 0)
+        return outcomes.delete_result(self._engine, deletion.carry_out(self._engine, steps))
 
     def delete_repository(self, repository: str) -> DeleteResult:
         """Delete every manifest of a repository, in digest order, then its uploaded blobs.
@@ -310,7 +318,7 @@ class Registry(RegistryView):
     def preview(self, *, delete: Sequence[str]) -> Preview:
         """Return what deleting these references will free, and when: done on a branch, so that it is what happens.
 
-        Where a lock would have the deletion refused, nothing goes, and a blocking hazard names what is locked.
+        Where a lock or the kind would refuse the deletion, nothing goes, and a blocking hazard says what is refused.
 
         Raises
         ------
@@ -332,16 +340,15 @@ class Registry(RegistryView):
         if gc_plan.stamp is not self._engine.state.stamp:
             raise StalePlan(gc_plan.version, self.version)
         engine = self._engine
-        links, blobs = gc_plan.links, gc_plan.blobs
-        nothing = np.full(blobs.size, NULL, np.int32)
-        codes = np.concatenate(
-            ([layout.OP_GC], np.full(links.size, layout.OP_COLLECT), np.full(blobs.size, layout.OP_SWEEP))
-        )
+        links, blob_links, blobs = gc_plan.links, gc_plan.blob_links, gc_plan.blobs
+        counts = [1, links.size, blob_links.shape[0], blobs.size]
+        codes = np.repeat([layout.OP_GC, layout.OP_COLLECT, layout.OP_UNLINK_BLOB, layout.OP_SWEEP], counts)
+        nothing = [np.full(count, NULL, np.int32) for count in counts]
         outcome = self._apply(
             codes,
-            link=np.concatenate(([NULL], links, nothing)),
-            blob=np.concatenate(([NULL], np.full(links.size, NULL, np.int32), blobs)),
-            repository=np.concatenate(([NULL], engine.names.links.first[links], nothing)),
+            link=np.concatenate((nothing[0], links, nothing[2], nothing[3])),
+            blob=np.concatenate((nothing[0], nothing[1], blob_links[:, 1], blobs)),
+            repository=np.concatenate((nothing[0], engine.names.links.first[links], blob_links[:, 0], nothing[3])),
         )
         charged = exact_sum(engine.log.column("charged_bytes", outcome.first_event))
         stored = exact_sum(engine.log.column("stored_bytes", outcome.first_event))
@@ -369,21 +376,6 @@ class Registry(RegistryView):
     def _apply(self, codes: Array, **columns: Array) -> Outcome:
         """Apply one batch at the registry's time."""
         return self._engine.apply(operations(codes, np.full(codes.shape[0], self.now, np.int64), **columns))
-
-    def _delete(self, links: Sequence[int], tags: Sequence[int]) -> DeleteResult:
-        engine = self._engine
-        if not links and not tags:
-            return DeleteResult((), (), (), 0, 0)
-        bound = engine.state.read("tag_link")[np.array(tags, np.int64)]
-        all_links = np.concatenate((bound, np.array(links, np.int32))).astype(np.int32)
-        codes = np.concatenate((np.full(len(tags), layout.OP_UNTAG), np.full(len(links), layout.OP_DELETE)))
-        outcome = self._apply(
-            codes,
-            link=all_links,
-            tag=np.concatenate((np.array(tags, np.int32), np.full(len(links), NULL, np.int32))),
-            repository=engine.names.links.first[all_links],
-        )
-        return outcomes.delete_result(self._engine, outcome)
 
 
 def load(path: str | os.PathLike[str]) -> Registry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from quotasim import explain, lookup
+from quotasim import deletion, explain, lookup
 from quotasim.accounting import selection
 from quotasim.accounting.basis import Basis, Scope, basis_bytes, scope_names
 from quotasim.accounting.reporting import reported_bytes
@@ -167,14 +167,7 @@ class RegistryView:
         ----------
         deployed : digests known to run somewhere.
         """
-        engine = self._engine
-        links, tags = lookup.resolve_deletion(self._engine, delete, check_locks=False)
-        cascades = self.profile.referrers == "cascade"
-        hazards = selection.find_hazards(
-            engine.content, engine.names, engine.state, links, cascades=cascades, deployed=deployed
-        )
-        hazards.extend(lookup.tag_hazards(self._engine, tags))
-        return hazards
+        return deletion.find_hazards(self._engine, delete, deployed)
 
     def plan_gc(self, policy: GcPolicy | None = None) -> GcPlan:
         """Return what a garbage collection would remove now; nothing is changed.

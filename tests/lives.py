@@ -81,6 +81,7 @@ def live(profile: qs.RegistryProfile) -> tuple[qs.Registry, list[object]]:
     listed = qs.Descriptor(child.digest, child.size, child.media_type)
     registry.push("late:list", qs.Index([listed]))
     registry.push(f"late@{child.digest}", child)
+    registry.delete("late@untagged")
     registry.upload("gone", qs.Blob.synthetic("alone", 3))
     registry.delete_repository("gone")
     said += run(registry.branch("other"), program_of(f"{profile.name}, branched"))
@@ -113,6 +114,8 @@ def main(out: Path) -> None:
     lines.append({"time": 2, "batch": 2, "op": "tag", "tag": "v2", **gone})
     refused = read_trace(write_lines(out / "refused.jsonl.zst", lines))
     qs.replay(refused, profile="refcount").save(out / "refused")
+    # So is a deletion that a client of these kinds is told of beforehand.
+    qs.replay(refused, profile="gar").save(out / "refused-tagged")
     # Digests as callers may hold them: read only, with strides, none at all; and more than the first table takes.
     words = np.arange(40_000, dtype=np.uint64).reshape(-1, 4)
     words.flags.writeable = False

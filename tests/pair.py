@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from datetime import timedelta
 from typing import TypeVar
 
 import pytest
 
 import quotasim as qs
-from quotasim.errors import Locked, UnknownReference, UnknownRepository
+from quotasim.errors import (
+    ImmutableTagRefused,
+    IndexChildRefused,
+    Locked,
+    TagDeletionRefused,
+    TaggedManifestRefused,
+    UnknownReference,
+    UnknownRepository,
+)
 
 from . import oracle
-from .strategies import LAYERS, MINUTE, START, Thing, gc_rules_of, oracle_blob, rules_of
+from .strategies import DAY, LAYERS, START, Thing, gc_rules_of, oracle_blob, rules_of
 
 BASES = ("TAGGED", "REFERENCED", "LINKED")
 GROUPS = ("image", "repository", "namespace", "registry")
-LONG = 10_000 * MINUTE  # every delay of every profile is over
+LONG = 100 * DAY  # every delay of every profile is over
+REFUSED = {
+    "tag": TagDeletionRefused,
+    "child": IndexChildRefused,
+    "tags": TaggedManifestRefused,
+    "immutable": ImmutableTagRefused,
+}
 FIGURES = (
     "logical_bytes",
     "listed_bytes",
@@ -97,6 +110,11 @@ class Pair:
         except oracle.Locked:
             with pytest.raises(Locked):
                 of_engine()
+        except oracle.Refused as refused:
+            (rule,) = refused.args
+            with pytest.raises(REFUSED[rule]) as caught:
+                of_engine()
+            assert caught.value.message
         except oracle.NotThere:
             with pytest.raises((UnknownReference, UnknownRepository)):
                 of_engine()
@@ -111,13 +129,28 @@ class Pair:
             digest for piece in pieces for digest, blob in piece.oracle.blobs().items() if stores or not blob.foreign
         }
         there = sent & set(self.oracle.stored)
+        used = self.oracle.charge(self.oracle.scope_name(self.oracle.rules.scope, repository))
         accepted = self.oracle.push_all(repository, [piece.oracle for piece in pieces], tag)
         reference = f"{repository}@{thing.digest}" if tag is None else f"{repository}:{tag}"
         result = self.engine.push(reference, thing.engine)
+        self.judge(result.verdict, used)
         assert (result.accepted, result.manifest) == (accepted, thing.digest)
         if accepted:
             assert result.uploaded_bytes == self.oracle.size_of(sent - there)
             assert result.deduplicated_bytes == self.oracle.size_of(there)
+
+    def judge(self, verdict: qs.Verdict, used: int) -> None:
+        """Check a verdict's numbers, and that it warns where the profile says so."""
+        profile, after = self.engine.profile, verdict.used_bytes + verdict.needed_bytes
+        assert verdict.used_bytes == used
+        if verdict.decision is qs.Decision.REJECT:
+            words = {"quota": profile.refusal, "immutable tag": profile.immutable_refusal}.get(verdict.reason)
+            assert (verdict.refusal is None) == (words is None)
+            return
+        warns = profile.included is not None and after > profile.included
+        if profile.limit is not None and profile.warn_at is not None:
+            warns |= 100 * after >= profile.warn_at * profile.limit
+        assert (verdict.decision is qs.Decision.WARN) == warns
 
     def upload(self, repository: str, layer: int) -> None:
         """Upload a layer, whether or not a manifest names it."""
@@ -144,23 +177,22 @@ class Pair:
 
     def delete_from(self, registry: oracle.OracleRegistry, references: list[str]) -> None:
         """Delete references on the oracle or on a branch of it."""
-        tag_only = self.engine.profile.delete_by_tag == "tag"
         drops: list[tuple[str, str, str, str] | tuple[str, str, str]] = []
         for reference in references:
             repository, kind, name = self.key(reference)
             _, digest = self.resolve(reference)
-            if kind == "tag" and tag_only:
-                drops.append(("untag", repository, name, digest))
+            if kind == "tag":
+                drops.append(("delete_tag", repository, name, digest))
             else:
                 drops.append(("delete", repository, digest))
         registry.batch(drops)
 
     def delete_untagged(self, repository: str) -> None:
-        """Delete every untagged manifest of a repository that no lock protects."""
+        """Delete every untagged manifest of a repository that neither a lock nor the kind protects."""
         linked = self.oracle.linked_in(repository)
         untagged = sorted(digest for digest in linked if not self.oracle.tags_of(repository, digest))
         if untagged:
-            self.oracle.batch([("delete_unlocked", repository, digest) for digest in untagged])
+            self.oracle.batch([("delete_allowed", repository, digest) for digest in untagged])
             self.engine.delete(f"{repository}@untagged")
 
     def delete_repository(self, repository: str) -> None:
@@ -199,6 +231,7 @@ class Pair:
         plan = self.engine.plan_gc(policy)
         expected = self.oracle.plan_gc(None if policy is None else gc_rules_of(policy))
         assert set(plan.removed) == expected.removed
+        assert set(plan.unlinked) == expected.unlinked
         assert set(plan.swept) == expected.swept
         assert plan.reclaimable_bytes == expected.reclaimable_bytes
         charged, stored = self.oracle.charged_bytes(), self.oracle.stored_bytes()
@@ -217,10 +250,17 @@ class Pair:
     def preview(self, references: list[str]) -> None:
         """Compare what a preview promises with what deletion and collection then free, and when."""
         branch = self.oracle.branch()
-        with suppress(oracle.Locked):  # refused whole: then nothing happens but what would without it
+        refused = None
+        try:
             self.delete_from(branch, references)
+        except (oracle.Locked, oracle.Refused) as error:  # refused whole: what happens then happens without it
+            refused = error
         at_once = set(branch.links)
         promise = self.engine.preview(delete=references)
+        warned = {hazard.kind for hazard in promise.hazards if hazard.severity == "blocking"}
+        assert ("locked" in warned) or not isinstance(refused, oracle.Locked)
+        assert any(kind.startswith("refused-") for kind in warned) or not isinstance(refused, oracle.Refused)
+        assert refused is not None or not any(kind == "locked" or kind.startswith("refused-") for kind in warned)
         rest = self.oracle.branch()
         run_out(rest)
         totals = changes(run_out(branch), self.oracle)

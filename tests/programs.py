@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 import quotasim as qs
 from quotasim.errors import Locked, QuotaSimError, UnknownReference, UnknownRepository
 
-from .strategies import CONFIGS, LAYERS, MINUTE, REPOSITORIES, TAGS, WORLD
+from .strategies import CONFIGS, DAY, LAYERS, MINUTE, REPOSITORIES, TAGS, WORLD
 
 WIDE = qs.Blob("sha512:" + "5a" * 64, 700)
 THINGS = [thing.engine for thing in WORLD] + [qs.Image([LAYERS[0], WIDE], CONFIGS[1])]
-DELAYS = (0, 1, MINUTE, 3 * MINUTE, 5 * MINUTE, 20 * MINUTE, 24 * 60 * MINUTE)
+DELAYS = (0, 1, MINUTE, 3 * MINUTE, 5 * MINUTE, 20 * MINUTE, 61 * MINUTE, DAY, 15 * DAY)
 
 Step = tuple[str, int, int]
 

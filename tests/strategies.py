@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from hypothesis import HealthCheck, settings
 
 import quotasim as qs
+from quotasim.profiles import PROFILES as KINDS
 
 from . import oracle
 
 START = "2026-01-01"
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
+DAY = 24 * 60 * MINUTE
 THOROUGH = os.environ.get("QUOTASIM_HYPOTHESIS") == "thorough"
 FOREIGN_LAYER = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
 
@@ -34,8 +36,6 @@ def checked(examples: int, steps: int = 25) -> settings:
 
 
 # Profiles
-
-PART_ONE = ("refcount", "distribution-2.8", "acr-basic", "acr-standard", "acr-premium")
 
 
 def profile(base: str, name: str, **changes: object) -> qs.RegistryProfile:
@@ -70,16 +70,43 @@ def made_profiles() -> Iterator[qs.RegistryProfile]:
         **waiting,
     )
     yield profile("distribution-2.8", "delete-untagged", gc=qs.GcPolicy(roots="TAGS", index_children="direct"))
+    yield profile(
+        "harbor",
+        "small-immutable",
+        limit=4_000,
+        delete_by_tag="refuse",
+        immutable_tags="keep",
+        gc=every_grace,
+        **waiting | {"untagged_after": 5 * MINUTE},
+    )
+    yield profile("quay", "small-moving", limit=4_000, warn_at=60, **waiting | {"sweep_after": 0})
+    yield profile(
+        "gar",
+        "short-pins",
+        immutable_tags="move",
+        most_tags_on_delete=1,
+        delete_by_tag="last tag",
+        children_go=True,
+        collects_untagged_pushes=True,
+        **waiting,
+    )
     yield profile("acr-basic", "cascade-stale", stale_blob_links=True, basis=qs.Basis.LINKED, **waiting)
 
 
-PROFILES = {name: qs.Registry(name, start=START).profile for name in PART_ONE}
+PROFILES = dict(KINDS)
 PROFILES |= {made.name: made for made in made_profiles()}
 
 
 def gc_rules_of(policy: qs.GcPolicy) -> oracle.GcRules:
     """Return a policy as the oracle knows it."""
-    return oracle.GcRules(policy.roots, policy.index_children, policy.referrers, policy.grace, policy.honour_blob_links)
+    return oracle.GcRules(
+        policy.roots,
+        policy.index_children,
+        policy.referrers,
+        policy.grace,
+        policy.honour_blob_links,
+        policy.drops_blob_links,
+    )
 
 
 def rules_of(profile: qs.RegistryProfile) -> oracle.Rules:
@@ -100,6 +127,12 @@ def rules_of(profile: qs.RegistryProfile) -> oracle.Rules:
         stale_blob_links=profile.stale_blob_links,
         report_lag=profile.report_lag,
         write_lock_blocks_delete=profile.write_lock_blocks_delete,
+        delete_by_tag=profile.delete_by_tag,
+        collects_untagged_pushes=profile.collects_untagged_pushes,
+        children_go=profile.children_go,
+        keeps_children=profile.child_refusal is not None,
+        most_tags_on_delete=profile.most_tags_on_delete,
+        immutable_tags=profile.immutable_tags,
         gc=gc_rules_of(profile.gc),
     )
 

@@ -13,6 +13,8 @@ from quotasim import errors
 from quotasim.errors import (
     DigestConflict,
     GateFailed,
+    ImmutableTagRefused,
+    IndexChildRefused,
     InputRejected,
     InvalidDigest,
     InvalidReference,
@@ -21,9 +23,12 @@ from quotasim.errors import (
     ManifestTooLarge,
     Problem,
     QuotaSimError,
+    Refused,
     SnapshotError,
     StalePlan,
     StateDamaged,
+    TagDeletionRefused,
+    TaggedManifestRefused,
     TimeReversed,
     UnknownProfile,
     UnknownReference,
@@ -70,6 +75,21 @@ CASES = [
         {"digest": "md5:00", "reason": "it must be sha256"},
         "'md5:00' is not a digest: it must be sha256",
         2,
+    ),
+    *(
+        (
+            refused("app:v1", status, code, "no"),
+            {"reference": "app:v1", "status": status, "code": code, "message": "no"},
+            f"'app:v1' is refused{words}: no",
+            1,
+        )
+        for refused, status, code, words in (
+            (Refused, None, None, ""),
+            (TagDeletionRefused, 400, "UNSUPPORTED", " with 400 UNSUPPORTED"),
+            (IndexChildRefused, 409, None, " with 409"),
+            (TaggedManifestRefused, 409, "MANIFEST_INVALID", " with 409 MANIFEST_INVALID"),
+            (ImmutableTagRefused, None, "TAG_INVALID", " with TAG_INVALID"),
+        )
     ),
     (
         TimeReversed(now=3_000_000, requested=1_000_000),

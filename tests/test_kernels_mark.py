@@ -6,35 +6,43 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quotasim.kernels import mark
+from quotasim.kernels import layout, mark
 
 from .graphs import World, worlds
 from .strategies import checked
 
 
-def reached(world: World, linked: list[bool], roots: list[bool], children: bool, referrers: bool) -> set[int]:
+def reached(world: World, linked: list[bool], roots: list[bool], children: bool, referrers: int) -> set[int]:
     """Return the links to keep: what roots reach in their own repositories, step by step until nothing is new."""
     place = {pair: link for link, pair in enumerate(world.links) if linked[link]}
     kept = {link for link, root in enumerate(roots) if root}
     while True:
         found = set(kept)
         for repository, m in [world.links[link] for link in kept]:
-            steps = (world.children(m) if children else []) + (world.referrers(m) if referrers else [])
+            steps = world.children(m) if children else []
+            steps += world.referrers(m) if referrers & layout.REFERRERS_FOLLOW else []
+            subject = world.manifest_of.get(world.manifests[m].subject)
+            steps += [subject] if referrers & layout.REFERRERS_PIN and subject is not None else []
             found |= {place[repository, below] for below in steps if (repository, below) in place}
         if found == kept:
             return kept
         kept = found
 
 
+REFERRERS = st.sampled_from(
+    [0, layout.REFERRERS_FOLLOW, layout.REFERRERS_PIN, layout.REFERRERS_FOLLOW | layout.REFERRERS_PIN]
+)
+
+
 @checked(150)
-@given(world=worlds(), data=st.data(), children=st.booleans(), referrers=st.booleans())
-def test_links_that_roots_reach(world: World, data: st.DataObject, children: bool, referrers: bool) -> None:
+@given(world=worlds(), data=st.data(), children=st.booleans(), referrers=REFERRERS)
+def test_links_that_roots_reach(world: World, data: st.DataObject, children: bool, referrers: int) -> None:
     flags = st.lists(st.booleans(), min_size=len(world.links), max_size=len(world.links))
     linked, drawn = data.draw(flags), data.draw(flags)
     roots = [there and root for there, root in zip(linked, drawn, strict=True)]
     keep, stack = np.array(roots, np.uint8), np.empty(len(roots), np.int32)
     count = mark.mark_links(
-        world.graph(), world.names(), np.array(linked, np.uint8), int(children), int(referrers), keep, stack
+        world.graph(), world.names(), np.array(linked, np.uint8), int(children), referrers, keep, stack
     )
     expected = reached(world, linked, roots, children, referrers)
     assert set(np.flatnonzero(keep).tolist()) == expected

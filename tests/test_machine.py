@@ -29,6 +29,7 @@ from .strategies import (
 )
 
 EXAMPLES = dict.fromkeys(PROFILES, 40) | {"acr-basic": 5, "acr-standard": 5}
+EXAMPLES |= dict.fromkeys(("distribution-3", "ecr", "gar", "gitlab", "harbor", "quay", "zot"), 12)
 
 which = st.integers(0, 999)
 several = st.lists(which, min_size=1, max_size=3)
@@ -39,14 +40,16 @@ layers = st.lists(st.integers(0, len(LAYERS) - 1), max_size=4)
 configs = st.none() | st.integers(0, len(CONFIGS) - 1)
 maybe_which = st.none() | which
 uploads = st.integers(0, FAR - 1)  # a foreign layer is never uploaded
-delays = st.sampled_from([0, 1, 30 * SECOND, MINUTE, 3 * MINUTE, 5 * MINUTE, 7 * MINUTE, 20 * MINUTE])
+DELAYS = (0, 1, 30 * SECOND, MINUTE, 3 * MINUTE, 5 * MINUTE, 7 * MINUTE, 20 * MINUTE)
+delays = st.integers(0, len(DELAYS) + 4)
 policies = st.builds(
     qs.GcPolicy,
     roots=st.sampled_from(["ALL", "TAGS"]),
     index_children=st.sampled_from(["recursive", "direct"]),
-    referrers=st.sampled_from(["follow", "ignore"]),
+    referrers=st.sampled_from(["follow", "ignore", "pin", "stay", "stay and pin"]),
     grace=st.sampled_from([0, 1, 3 * MINUTE, 5 * MINUTE]),
     honour_blob_links=st.booleans(),
+    drops_blob_links=st.sampled_from(["never", "unmarked", "idle"]),
 )
 
 
@@ -80,6 +83,16 @@ class RegistryMachine(RuleBasedStateMachine):
         chosen = dict.fromkeys(pick(self.things, child) for child in children)
         self.things.append(make_index(chosen, refers))
         self.pair.push(repository, self.things[-1], tag)
+
+    @rule(which=which, layers=layers, tag=maybe_tags)
+    def sign(self, which, layers, tag):
+        """Push a referrer of something linked, beside it."""
+        known = {thing.digest: thing for thing in self.things}
+        linked = [link for link in sorted(self.pair.oracle.links) if link[1] in known]
+        if linked:
+            repository, digest = pick(linked, which)
+            self.things.append(make_image(layers, None, known[digest]))
+            self.pair.push(repository, self.things[-1], tag)
 
     @rule(repository=repositories, layer=uploads)
     def upload(self, repository, layer):
@@ -118,7 +131,9 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(delay=delays)
     def advance(self, delay):
-        self.pair.advance(delay)
+        profile = self.pair.engine.profile
+        own = [profile.untagged_after or 0, profile.sweep_after, profile.report_lag, profile.gc.grace]
+        self.pair.advance([*DELAYS, *own, sum(own)][delay])
 
     @rule(policy=st.none() | policies)
     def collect(self, policy):

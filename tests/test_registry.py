@@ -254,6 +254,45 @@ def test_a_plan_of_another_branch_is_refused():
         branch.apply(registry.plan_gc())
 
 
+@pytest.mark.parametrize(
+    ("kind", "waits"),
+    [
+        # What goes after which wait: the image that lost its tag (2 days ago), the one never tagged, the loose blobs.
+        ("refcount", [("0s", 100 + 7)]),
+        ("gitlab", [("0s", 7), ("1d", 100 + 10 + 7)]),
+        ("zot", [("0s", 7), ("1h", 100 + 10 + 7)]),
+        ("quay", [("0s", 7), ("11d", 7), ("1d", 100 + 10 + 7)]),
+        ("acr-premium", [("0s", 7)]),
+    ],
+)
+def test_another_kinds_collector_starts_with_what_is_there(kind, waits):
+    # A link that stays behind would hold the loose blobs under any kind.
+    plain = replace(qs.Registry("distribution-2.8", start=START).profile, stale_blob_links=False)
+    here = qs.Registry(plain, start=START)
+    before = {}
+    for name, size in (("lost", 100), ("kept", 1000), ("never", 10), ("loose", 7)):
+        made = qs.Image([qs.Blob.synthetic(name, size)], qs.Blob.synthetic("config", 1), digest=digest_of(name), size=0)
+        before[name] = made
+    here.push("team/app:1", before["lost"])
+    here.push("team/app:1", before["kept"])
+    here.push(f"team/app@{before['never'].digest}", before["never"])
+    here.push("team/app:loose", before["loose"])
+    here.delete("team/app:loose")
+    here.advance("2d")
+    other = here.under(kind)
+    assert other.usage().stored_bytes == here.usage().stored_bytes == 1 + 1000 + 100 + 10 + 7
+    for wait, gone in waits:
+        other.advance(wait)
+        assert here.usage().stored_bytes - other.usage().stored_bytes == gone
+        other.check()
+    other.advance("60d")
+    assert here.usage().stored_bytes - other.usage().stored_bytes == waits[-1][1]
+
+
+def digest_of(name: str) -> str:
+    return qs.Blob.synthetic(f"manifest of {name}", 0).digest
+
+
 def test_another_kind_is_told_of_the_same_content(registry):
     plain = registry.under("distribution-2.8")
     assert plain.usage().stored_bytes == registry.usage().stored_bytes

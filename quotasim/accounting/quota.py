@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -15,17 +15,48 @@ class Decision(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a client sees when a registry kind refuses an operation.
+
+    Attributes
+    ----------
+    status : of the HTTP response; None: not known.
+    code : of the error, as the distribution specification's error body has it; None: not known.
+    message : the error's text; in a profile a template with names in braces.
+
+    Examples
+    --------
+    >>> print(Refusal(403, "DENIED", "{used} of {limit} used").filled(used="9 B", limit="10 B"))
+    403 DENIED: 9 B of 10 B used
+    """
+
+    status: int | None
+    code: str | None
+    message: str
+
+    def filled(self, **names: object) -> Refusal:
+        """Return it with the names in its message filled in."""
+        return replace(self, message=self.message.format(**names))
+
+    def __str__(self) -> str:
+        head = " ".join(str(part) for part in (self.status, self.code) if part is not None)
+        return f"{head}: {self.message}" if head else self.message
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """A rule's word on one operation, with its numbers.
 
     Attributes
     ----------
-    decision : accepted, accepted above what is included in the price, or refused.
+    decision : accepted, accepted with a warning (above what is included in the price, or near the limit), or refused.
     scope : the scope that was charged; ``""`` is the registry.
     used_bytes : its charge before the operation.
     needed_bytes : what the operation adds, or would have added.
     limit_bytes : the limit that it is held against, or None.
-    reason : ``""``, ``"quota"``, ``"locked"`` or ``"not linked"``.
+    reason : ``""``, ``"quota"``, ``"locked"``, ``"immutable tag"`` or ``"not linked"``; of a warning ``"included"``, or
+        the part of the limit that is reached, such as ``"85 %"``.
+    refusal : what the client of this kind sees, where it is refused and that is known.
 
     Examples
     --------
@@ -39,6 +70,7 @@ class Verdict:
     needed_bytes: int
     limit_bytes: int | None
     reason: str = ""
+    refusal: Refusal | None = None
 
     def __str__(self) -> str:
         place = f"'{self.scope}'" if self.scope else "the registry"
@@ -54,5 +86,9 @@ class Verdict:
                 f"refused in {place}: it would use {after:,} of {self.limit_bytes:,} bytes {numbers}, "
                 f"{over:,} over the limit)"
             )
-        above = f", {over:,} above what is included" if self.decision is Decision.WARN else ""
+        above = ""
+        if self.decision is Decision.WARN and self.reason.endswith("%"):
+            above = f", at least {self.reason} of the limit"
+        elif self.decision is Decision.WARN:
+            above = f", {over:,} above what is included"
         return f"accepted in {place}: {after:,} of {self.limit_bytes:,} bytes {numbers}{above})"

@@ -30,8 +30,9 @@ class Hazard:
     Attributes
     ----------
     kind : ``child-of-kept-index``, ``locked``, ``deployed``, ``collateral-tags``, ``referrers-deleted``,
-        ``referrers-left``,
-        ``children-left``.
+        ``referrers-left``, ``pinned``, ``manifest-left``, ``children-left``, ``children-deleted``; where the kind
+        would refuse it, ``refused-by-tag``, ``refused-child``, ``refused-tags``, ``refused-immutable``;
+        ``resolved-tag``.
     severity : ``blocking`` or ``informational``.
     reference : what would be deleted, as ``repository@digest``.
     affected : references or tags that it concerns.
@@ -140,6 +141,9 @@ def find_hazards(
     links: Sequence[int],
     *,
     cascades: bool,
+    keeps_children: bool = False,
+    children_go: bool = False,
+    expires: bool = False,
     deployed: Iterable[str] = (),
 ) -> list[Hazard]:
     """List what deleting exactly these links would break or take along.
@@ -147,12 +151,15 @@ def find_hazards(
     Parameters
     ----------
     cascades : whether the kind deletes referrers with their subject.
+    keeps_children : whether the kind refuses to delete a child of an index that stays: then nothing is broken.
+    children_go : whether the kind deletes the children of an index that nothing else needs.
+    expires : whether the kind only ends tags and leaves the manifest, with what belongs to it, to its collector.
     deployed : digests that run somewhere; each protects its manifest, all that it belongs to and all that belongs
         to it.
     """
     going = set(links)
     graph = content.graph()
-    parents = _parents(content, names, state, going)
+    parents = parents_of(content, names, state, going)
     running = _protected(content, names, state, deployed)
     hazards: list[Hazard] = []
 
@@ -167,7 +174,7 @@ def find_hazards(
         tags = tags_of(names, state, link)
         repository = names.repositories.values[names.links.first[link]]
         kept = [name(parent) for parent in parents.get(link, ()) if parent not in going]
-        if kept:
+        if kept and not (keeps_children or expires):
             add(
                 "child-of-kept-index",
                 "blocking",
@@ -186,7 +193,9 @@ def find_hazards(
             labels = [f"{repository}:{names.tag_label(tag)}" for tag in tags]
             add("collateral-tags", "informational", link, labels, f"all {len(tags)} tags of the manifest go with it")
         referrers = [name(other) for other in referrers_of(content, names, state, link) if other not in going]
-        if referrers and cascades:
+        if referrers and expires:
+            add("pinned", "informational", link, referrers, "its referrers keep it from collection: its bytes stay")
+        elif referrers and cascades:
             add("referrers-deleted", "informational", link, referrers, "its referrers (signatures, SBOMs) go with it")
         elif referrers:
             add("referrers-left", "informational", link, referrers, "its referrers stay and refer to nothing")
@@ -195,9 +204,11 @@ def find_hazards(
             for child in children_of(content, names, state, link)
             if child not in going
             and not tags_of(names, state, child)
-            and all(parent in going for parent in _parents(content, names, state, {child}).get(child, ()))
+            and all(parent in going for parent in parents_of(content, names, state, {child}).get(child, ()))
         ]
-        if left:
+        if left and children_go:
+            add("children-deleted", "informational", link, left, "its children go with it: nothing else needs them")
+        elif left and not expires:
             add(
                 "children-left",
                 "informational",
@@ -208,7 +219,7 @@ def find_hazards(
     return hazards
 
 
-def _parents(content: Content, names: Names, state: State, links: set[int]) -> dict[int, list[int]]:
+def parents_of(content: Content, names: Names, state: State, links: set[int]) -> dict[int, list[int]]:
     """Return the linked parent indexes of some links in their repositories. O(descriptors of indexes naming them)."""
     graph = content.graph()
     indptr, by_blob = content.manifests_by_blob()
@@ -232,7 +243,7 @@ def _protected(content: Content, names: Names, state: State, deployed: Iterable[
         start = [int(row) for row in np.flatnonzero((names.links.second == manifest) & (state.read("linked") != 0))]
 
         def above(link: int) -> list[int]:
-            return _parents(content, names, state, {link}).get(link, [])
+            return parents_of(content, names, state, {link}).get(link, [])
 
         def below(link: int) -> list[int]:
             return children_of(content, names, state, link) + referrers_of(content, names, state, link)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quotasim.gc.policy import GcPolicy
-from quotasim.kernels import mark
+from quotasim.kernels import NULL, layout, mark
 from quotasim.model.content import Content
 from quotasim.model.log import EventLog
 from quotasim.model.names import Names
@@ -17,6 +17,14 @@ from quotasim.model.state import State
 from quotasim.model.totals import exact_sum
 
 Array = npt.NDArray[Any]
+
+_REFERRERS = {
+    "ignore": layout.REFERRERS_IGNORE,
+    "follow": layout.REFERRERS_FOLLOW,
+    "pin": layout.REFERRERS_PIN,
+    "stay": layout.REFERRERS_STAY,
+    "stay and pin": layout.REFERRERS_STAY | layout.REFERRERS_PIN,
+}
 
 BEFORE_ALL_TIME = np.iinfo(np.int64).min // 2
 
@@ -30,8 +38,10 @@ class GcPlan:
     version, stamp : of the state that it was made for; ``apply`` refuses it for any other.
     policy, at : the policy, and the time in microseconds since the epoch.
     links : int32[K], link rows to be removed, in repository and digest order.
+    blob_links : int32[J, 2], explicit blob links to be taken away, as rows (repository, blob), in order of names.
     blobs : int32[N], blob rows to be swept, in digest order.
     removed : the links as (repository, digest).
+    unlinked : the explicit blob links as (repository, digest).
     swept : the blobs' digests.
     reclaimable_bytes : what the sweep takes off the disk.
     visited_references : references that marking looked at.
@@ -41,10 +51,12 @@ class GcPlan:
     policy: GcPolicy
     at: int
     links: Array
+    blob_links: Array
     blobs: Array
     reclaimable_bytes: int
     visited_references: int
     removed: tuple[tuple[str, str], ...]
+    unlinked: tuple[tuple[str, str], ...]
     swept: tuple[str, ...]
     stamp: object = field(repr=False, compare=False)
 
@@ -54,6 +66,7 @@ class Garbage:
     """Rows that a policy calls garbage: the plan before names are looked up."""
 
     links: Array
+    blob_links: Array
     blobs: Array
     visited_references: int
 
@@ -83,12 +96,15 @@ def find_garbage(content: Content, names: Names, state: State, log: EventLog, po
             pushed = log.times_of(state.read("link_event"), absent=BEFORE_ALL_TIME)
             untagged = log.times_of(state.read("untagged_event"), absent=BEFORE_ALL_TIME)
             keep |= ((linked != 0) & (np.maximum(pushed, untagged) > at - policy.grace)).astype(np.uint8)
+        referrers = _REFERRERS[policy.referrers]
+        if referrers & layout.REFERRERS_STAY:
+            keep |= ((linked != 0) & (graph.subject[names.links.second] != NULL)).astype(np.uint8)
         mark.mark_links(
             graph,
             arrays,
             linked,
             int(policy.index_children == "recursive"),
-            int(policy.referrers == "follow"),
+            referrers,
             keep,
             np.empty(linked.shape[0], np.int32),
         )
@@ -96,9 +112,17 @@ def find_garbage(content: Content, names: Names, state: State, log: EventLog, po
     mark.live_manifests(arrays.link_manifest, keep, live)
     marked = np.zeros(content.blob_count, np.uint8)
     visited = mark.mark_blobs(graph, live, marked)
+    repositories, linked_blobs = state.explicit_blob_links()
     if policy.honour_blob_links:
-        marked[state.explicit_blob_links()[1]] = 1
+        marked[linked_blobs] = 1
     stored = state.read("stored")
+    dropped = np.zeros(linked_blobs.shape[0], bool)
+    if policy.drops_blob_links != "never":
+        placed = log.times_of(state.read("stored_event")[linked_blobs], absent=BEFORE_ALL_TIME)
+        dropped = (placed <= at - policy.grace) | (stored[linked_blobs] == 0)
+        if policy.drops_blob_links == "unmarked":
+            dropped &= marked[linked_blobs] == 0
+    blob_links = np.column_stack((repositories, linked_blobs))[dropped].astype(np.int32)
     found = np.empty(content.blob_count, np.int32)
     garbage = found[: mark.unmarked(stored, marked, found)]
     if policy.grace and garbage.size:
@@ -106,7 +130,7 @@ def find_garbage(content: Content, names: Names, state: State, log: EventLog, po
         released = log.times_of(state.read("released_event")[garbage], absent=BEFORE_ALL_TIME)
         garbage = garbage[np.maximum(placed, released) <= at - policy.grace]
     links = np.flatnonzero((linked != 0) & (keep == 0)).astype(np.int32)
-    return Garbage(links, garbage.copy(), int(visited))
+    return Garbage(links, blob_links, garbage.copy(), int(visited))
 
 
 def reclaimable_bytes(content: Content, names: Names, state: State, log: EventLog, policy: GcPolicy, at: int) -> int:
@@ -122,16 +146,23 @@ def plan(content: Content, names: Names, state: State, log: EventLog, policy: Gc
     manifest_digests = content.digests(own[names.links.second[garbage.links]])
     repositories = [names.repositories.values[row] for row in names.links.first[garbage.links]]
     by_name = sorted(zip(repositories, manifest_digests, garbage.links.tolist(), strict=True))
+    pairs = garbage.blob_links.tolist()
+    unlinked = sorted(
+        (names.repositories.values[repository], digest, repository, blob)
+        for (repository, blob), digest in zip(pairs, content.digests(garbage.blob_links[:, 1]), strict=True)
+    )
     by_digest = sorted(zip(content.digests(garbage.blobs), garbage.blobs.tolist(), strict=True))
     return GcPlan(
         version=state.version,
         policy=policy,
         at=at,
         links=np.array([link for _, _, link in by_name], np.int32),
+        blob_links=np.array([row[2:] for row in unlinked], np.int32).reshape(-1, 2),
         blobs=np.array([blob for _, blob in by_digest], np.int32),
         reclaimable_bytes=exact_sum(content.graph().size[garbage.blobs]),
         visited_references=garbage.visited_references,
         removed=tuple((repository, digest) for repository, digest, _ in by_name),
+        unlinked=tuple((repository, digest) for repository, digest, _, _ in unlinked),
         swept=tuple(digest for digest, _ in by_digest),
         stamp=state.stamp,
     )

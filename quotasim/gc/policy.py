@@ -17,9 +17,12 @@ class GcPolicy:
     roots : ``"ALL"``: every linked manifest stays; ``"TAGS"``: tagged ones stay, with what they reach.
     index_children : ``"recursive"``: children of a kept index stay, and theirs; ``"direct"``: an index keeps only
         its children's own bytes.
-    referrers : ``"follow"``: referrers of a kept manifest stay; ``"ignore"``: being a referrer protects nothing.
+    referrers : ``"follow"``: referrers of a kept manifest stay; ``"pin"``: the subject of a kept manifest stays;
+        ``"stay"``: whatever has a subject stays; ``"stay and pin"``: both; ``"ignore"``: subjects mean nothing.
     grace : microseconds; what was untagged, pushed, stored or released less than this ago stays.
     honour_blob_links : whether an uploaded blob that no manifest names yet stays.
+    drops_blob_links : which explicit blob links a run takes away: ``"never"`` any; those to blobs that it finds
+        ``"unmarked"``; all that are ``"idle"``, whose blob was stored at least ``grace`` ago.
 
     Examples
     --------
@@ -29,15 +32,17 @@ class GcPolicy:
 
     roots: Literal["ALL", "TAGS"] = "ALL"
     index_children: Literal["recursive", "direct"] = "recursive"
-    referrers: Literal["follow", "ignore"] = "ignore"
+    referrers: Literal["follow", "pin", "stay", "stay and pin", "ignore"] = "ignore"
     grace: int = 0
     honour_blob_links: bool = False
+    drops_blob_links: Literal["never", "unmarked", "idle"] = "never"
 
     def __post_init__(self) -> None:
         choices = (
             ("roots", self.roots, ("ALL", "TAGS")),
             ("index_children", self.index_children, ("recursive", "direct")),
-            ("referrers", self.referrers, ("follow", "ignore")),
+            ("referrers", self.referrers, ("follow", "pin", "stay", "stay and pin", "ignore")),
+            ("drops_blob_links", self.drops_blob_links, ("never", "unmarked", "idle")),
         )
         for name, value, allowed in choices:
             if value not in allowed:

@@ -69,7 +69,7 @@ def replay_trace(trace: TraceTable, profile: RegistryProfile, engine: Engine | N
     for op, kernel_code in _CODES.items():
         code[op] = kernel_code
     codes = code[trace.op]
-    if profile.delete_by_tag == "tag":
+    if profile.delete_by_tag in ("tag", "expire"):
         by_tag = (trace.op == TraceOp.DELETE) & (tag != NULL) & (link == NULL)
         codes[by_tag] = layout.OP_UNTAG
 

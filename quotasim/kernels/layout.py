@@ -14,6 +14,7 @@ FIRST_DROP = OP_UNTAG  # codes from here on take something away: a batch applies
 EVENT_REFUSE = 11
 
 REASON_NONE, REASON_QUOTA, REASON_LOCKED, REASON_NOT_LINKED = 0, 1, 2, 3
+REASON_IMMUTABLE, REASON_CHILD, REASON_TAGGED = 4, 5, 6
 
 KIND_IMAGE, KIND_INDEX = 0, 1
 ROLE_CONFIG, ROLE_LAYER, ROLE_CHILD, ROLE_OWN = 1, 2, 4, 8
@@ -23,7 +24,11 @@ LOCK_WRITE, LOCK_DELETE = 1, 2
 SCOPE_REPOSITORY, SCOPE_NAMESPACE, SCOPE_REGISTRY = 0, 1, 2
 BASIS_TAGGED, BASIS_REFERENCED, BASIS_LINKED, BASIS_STORED = 0, 1, 2, 3
 MODE_HOLDERS, MODE_COUNTS, MODE_STORED = 0, 1, 2
-REFERRERS_IGNORE, REFERRERS_FOLLOW, REFERRERS_CASCADE = 0, 1, 2
+# Bits. FOLLOW: a referrer goes after its subject; CASCADE: with it; PIN: a linked referrer keeps its subject;
+# STAY: what has a subject is never collected.
+REFERRERS_IGNORE, REFERRERS_FOLLOW, REFERRERS_CASCADE, REFERRERS_PIN, REFERRERS_STAY = 0, 1, 2, 4, 8
+REFERRERS_AFTER_SUBJECT = REFERRERS_FOLLOW | REFERRERS_CASCADE
+IMMUTABLE_OFF, IMMUTABLE_MOVE, IMMUTABLE_KEEP = 0, 1, 2  # bound tags may go anywhere; not move; not move nor go
 
 (
     DONE,
@@ -162,8 +167,15 @@ class Rules(NamedTuple):
     automatic: int  # 0 or 1: what is due is collected and swept as time passes
     untagged_after: int  # microseconds, or NULL: untagged manifests stay
     sweep_after: int  # microseconds
-    referrers: int  # REFERRERS_*
+    referrers: int  # REFERRERS_* bits
     stale_blob_links: int  # 0 or 1
+    untagged_pushes: int  # 0 or 1: a push without a tag makes a candidate of what has none
+    children_go: int  # 0 or 1: a deleted index takes its untagged children along that no other index lists
+    keeps_children: int  # 0 or 1: a manifest that a linked index lists cannot be deleted
+    last_tag: int  # 0 or 1: deleting by tag takes the tag, and the manifest with its last one
+    expires: int  # 0 or 1: deleting a manifest takes its tags, and leaves it to the collector
+    most_tags: int  # tags that a manifest may have when it is deleted, or NULL: any number
+    immutable_tags: int  # IMMUTABLE_*
     special: int  # 0 or 1: some blob of the catalogue is foreign or of unknown size
     until: int  # microseconds: what falls due by then happens, after the last operation
 

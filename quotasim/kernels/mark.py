@@ -3,7 +3,7 @@
 import numpy as np
 
 from quotasim.kernels.compile import kernel, part
-from quotasim.kernels.layout import KIND_INDEX, NULL
+from quotasim.kernels.layout import KIND_INDEX, NULL, REFERRERS_FOLLOW, REFERRERS_PIN
 from quotasim.kernels.prefetch import prefetch
 from quotasim.kernels.scopes import find_link, first_at_least
 from quotasim.kernels.tables import home_slot
@@ -12,12 +12,13 @@ AHEAD = 4  # links by which each stage asks for memory early
 
 
 @kernel
-def mark_links(graph, names, linked, follow_children, follow_referrers, keep, queue):
+def mark_links(graph, names, linked, follow_children, referrers, keep, queue):
     """Extend the links to keep by what they reach in their own repositories.
 
     linked            uint8[L]
     follow_children   int64  1: children of kept indexes are kept, and theirs
-    follow_referrers  int64  1: referrers of kept manifests are kept, and theirs
+    referrers         int64  REFERRERS_* bits; FOLLOW: referrers of kept manifests are kept, and theirs; PIN: their
+                             subjects are, and theirs
     keep              uint8[L]  1 at the roots; WRITTEN
     queue             int32[L]  scratch; WRITTEN
     returns           int64  links kept; O(kept + descriptors of kept indexes)
@@ -50,7 +51,7 @@ def mark_links(graph, names, linked, follow_children, follow_referrers, keep, qu
                         kept += 1
                         queue[count] = below
                         count += 1
-        if follow_referrers:
+        if referrers & REFERRERS_FOLLOW:
             k = first_at_least(graph.referrer_subject, np.int64(graph.own[m]))
             while k < graph.referrer_subject.shape[0] and graph.referrer_subject[k] == graph.own[m]:
                 below = find_link(names, repository, np.int64(graph.referrer[k]))
@@ -60,6 +61,14 @@ def mark_links(graph, names, linked, follow_children, follow_referrers, keep, qu
                     queue[count] = below
                     count += 1
                 k += 1
+        subject = np.int64(graph.subject[m])
+        if referrers & REFERRERS_PIN and subject != NULL and graph.blob_manifest[subject] != NULL:
+            above = find_link(names, repository, np.int64(graph.blob_manifest[subject]))
+            if above != NULL and linked[above] and not keep[above]:
+                keep[above] = 1
+                kept += 1
+                queue[count] = above
+                count += 1
     return kept
 
 

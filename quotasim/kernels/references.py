@@ -12,6 +12,8 @@ from quotasim.kernels.layout import (
     CURSOR_NEEDED,
     FLAG_FOREIGN,
     FLAG_UNKNOWN_SIZE,
+    IMMUTABLE_KEEP,
+    IMMUTABLE_OFF,
     KIND_INDEX,
     LOCK_DELETE,
     LOCK_WRITE,
@@ -22,12 +24,17 @@ from quotasim.kernels.layout import (
     OP_DELETE,
     OP_PUSH,
     OP_TAG,
+    REASON_CHILD,
+    REASON_IMMUTABLE,
     REASON_LOCKED,
     REASON_NONE,
     REASON_NOT_LINKED,
     REASON_QUOTA,
+    REASON_TAGGED,
+    REFERRERS_AFTER_SUBJECT,
     REFERRERS_CASCADE,
-    REFERRERS_IGNORE,
+    REFERRERS_PIN,
+    REFERRERS_STAY,
     TOTAL_BINDINGS,
     TOTAL_BLOBS,
     TOTAL_CHARGED,
@@ -224,6 +231,29 @@ def _special(graph, held, rules, blob, sign):
 
 
 @part
+def _goes_along(queues, cursor, link, event, time):
+    """Let ``link`` be deleted after what ``event`` deletes, if no lock forbids it."""
+    top = cursor[CURSOR_CASCADE]
+    queues.cascade[top, 0] = link
+    queues.cascade[top, 1] = event
+    queues.cascade[top, 2] = time
+    cursor[CURSOR_CASCADE] = top + 1
+
+
+@part
+def _has_referrer(graph, names, held, link):
+    """Whether a manifest linked in the same repository has this one as its subject."""
+    repository, own = np.int64(names.link_repository[link]), graph.own[np.int64(names.link_manifest[link])]
+    k = first_at_least(graph.referrer_subject, np.int64(own))
+    while k < graph.referrer_subject.shape[0] and graph.referrer_subject[k] == own:
+        below = find_link(names, repository, np.int64(graph.referrer[k]))
+        if below != NULL and held.linked[below]:
+            return True
+        k += 1
+    return False
+
+
+@part
 def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, event, time):
     """Unlink a linked, untagged manifest; notes the deltas in event ``row`` and what the loss makes due."""
     manifest, repository = np.int64(names.link_manifest[link]), np.int64(names.link_repository[link])
@@ -233,6 +263,8 @@ def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, ev
     held.link_lock[link] = 0  # a lock goes with what it locks
     add_words(held.totals, TOTAL_LINKS, np.int64(-1))
     charged = np.int64(0)
+    # Only a deletion takes others along: a collector takes what its plan or its wait says, and no more.
+    deleted = log.kind[row] == OP_DELETE
     if rules.stale_blob_links:
         for e in range(first + 1, last):
             blob = np.int64(graph.target[e])
@@ -248,20 +280,23 @@ def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, ev
                     held.parent_count[below] -= 1
                     if held.parent_count[below] == 0 and held.linked[below]:
                         candidate(held, rules, queues, cursor, below, event, time)
+                        if deleted and rules.children_go and held.tag_count[below] == 0:
+                            _goes_along(queues, cursor, below, event, time)
     k = first_at_least(graph.referrer_subject, own)
     while k < graph.referrer_subject.shape[0] and graph.referrer_subject[k] == own:
         below = find_link(names, repository, np.int64(graph.referrer[k]))
         if below != NULL and held.linked[below]:
-            # Only a deletion cascades: a collector takes what its plan or its wait says, and no more.
-            if rules.referrers == REFERRERS_CASCADE and log.kind[row] == OP_DELETE:
-                top = cursor[CURSOR_CASCADE]
-                queues.cascade[top, 0] = below
-                queues.cascade[top, 1] = event
-                queues.cascade[top, 2] = time
-                cursor[CURSOR_CASCADE] = top + 1
-            elif rules.referrers != REFERRERS_IGNORE:
+            # What a lock keeps from going along has lost its subject all the same.
+            if rules.referrers & REFERRERS_AFTER_SUBJECT:
                 candidate(held, rules, queues, cursor, below, event, time)
+            if deleted and rules.referrers & REFERRERS_CASCADE:
+                _goes_along(queues, cursor, below, event, time)
         k += 1
+    subject = np.int64(graph.subject[manifest])
+    if rules.referrers & REFERRERS_PIN and subject != NULL and graph.blob_manifest[subject] != NULL:
+        above = find_link(names, repository, np.int64(graph.blob_manifest[subject]))
+        if above != NULL and held.linked[above] and not _has_referrer(graph, names, held, above):
+            candidate(held, rules, queues, cursor, above, event, time)
     held.link_count[manifest] -= 1
     if held.link_count[manifest] == 0:
         log.manifests[row] = -1
@@ -303,6 +338,9 @@ def push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, tim
         locked |= held.link_lock[link] & LOCK_WRITE
     if locked:
         return np.int64(REASON_LOCKED)
+    if rules.immutable_tags != IMMUTABLE_OFF and tag != NULL:
+        if held.tag_link[tag] != NULL and held.tag_link[tag] != link:
+            return np.int64(REASON_IMMUTABLE)
     charged = np.int64(0)
     if code == OP_TAG:
         if not was_linked:
@@ -356,6 +394,8 @@ def push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, tim
             log.bindings[row] = 1
         if old != link:
             log.charged_bytes[row] += _rebind(graph, names, held, rules, ledger, queues, cursor, tag, link, event, time)
+    elif rules.untagged_pushes and code == OP_PUSH and held.tag_count[link] == 0:
+        candidate(held, rules, queues, cursor, link, event, time)
     return np.int64(REASON_NONE)
 
 
@@ -405,8 +445,10 @@ def sweep(graph, held, rules, blob, log, row):
 
 
 @part
-def may_delete(names, held, link):
-    """Whether no lock protects a link, one of its tags or its repository against deletion."""
+def may_delete(names, held, rules, link):
+    """Whether no lock protects a link, one of its tags or its repository against deletion, nor a tag that must stay."""
+    if rules.immutable_tags == IMMUTABLE_KEEP and held.tag_count[link] > 0:
+        return False
     if held.repository_lock[names.link_repository[link]] & LOCK_DELETE or held.link_lock[link] & LOCK_DELETE:
         return False
     tag = np.int64(held.first_tag[link])
@@ -418,20 +460,38 @@ def may_delete(names, held, link):
 
 
 @part
+def refusal(names, held, rules, link):
+    """Why the kind refuses a client who deletes ``link``, REASON_*; REASON_NONE: it does not."""
+    if rules.keeps_children and held.parent_count[link] > 0:
+        return np.int64(REASON_CHILD)
+    if rules.immutable_tags == IMMUTABLE_KEEP and held.tag_count[link] > 0:
+        return np.int64(REASON_IMMUTABLE)
+    if rules.most_tags != NULL and held.tag_count[link] > rules.most_tags:
+        return np.int64(REASON_TAGGED)
+    if not may_delete(names, held, rules, link):
+        return np.int64(REASON_LOCKED)
+    return np.int64(REASON_NONE)
+
+
+@part
 def is_collectable(graph, names, held, rules, link):
     """Whether a candidate still has nothing that keeps it: no tag, no linked parent, no linked subject that it
-    follows, no lock.
+    follows, no referrer that pins it, no lock.
     """
     if not held.linked[link] or held.tag_count[link] > 0 or held.parent_count[link] > 0:
         return False
     subject = np.int64(graph.subject[np.int64(names.link_manifest[link])])
-    if rules.referrers != REFERRERS_IGNORE and subject != NULL:
+    if rules.referrers & REFERRERS_STAY and subject != NULL:
+        return False
+    if rules.referrers & REFERRERS_PIN and _has_referrer(graph, names, held, link):
+        return False
+    if rules.referrers & REFERRERS_AFTER_SUBJECT and subject != NULL:
         manifest = np.int64(graph.blob_manifest[subject])
         if manifest != NULL:
             above = find_link(names, np.int64(names.link_repository[link]), manifest)
             if above != NULL and held.linked[above]:
                 return False
-    return may_delete(names, held, link)
+    return may_delete(names, held, rules, link)
 
 
 # --- events ---------------------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ from quotasim.kernels.layout import (
     CURSOR_SWEEP_TAIL,
     DONE,
     EVENT_REFUSE,
+    IMMUTABLE_KEEP,
     KIND_INDEX,
     LOCK_DELETE,
     MODE_COUNTS,
@@ -62,6 +63,7 @@ from quotasim.kernels.layout import (
     PHASE_AFTER,
     PHASE_BEFORE,
     PHASE_OPERATION,
+    REASON_IMMUTABLE,
     REASON_LOCKED,
     REASON_NONE,
 )
@@ -73,6 +75,7 @@ from quotasim.kernels.references import (
     may_delete,
     post_event,
     push,
+    refusal,
     sweep,
     unlink,
     untag,
@@ -130,8 +133,8 @@ def _room(graph, rules, held, ledger, queues, log, cursor, manifest):
         cursor[CURSOR_SHORT] = degree
         if cursor[CURSOR_SWEEP_TAIL] + degree > queues.sweep.shape[0]:
             return NEED_SWEEP
-    cursor[CURSOR_SHORT] = referrers
-    if cursor[CURSOR_CASCADE] + referrers > queues.cascade.shape[0]:
+    cursor[CURSOR_SHORT] = referrers + rules.children_go * degree
+    if cursor[CURSOR_CASCADE] + cursor[CURSOR_SHORT] > queues.cascade.shape[0]:
         return NEED_CASCADE
     cursor[CURSOR_SHORT] = 2 * degree
     if (rules.stale_blob_links or manifest == NULL) and not has_room(
@@ -256,7 +259,7 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
             top = cursor[CURSOR_CASCADE] - 1
             link, cause, time = queues.cascade[top, 0], queues.cascade[top, 1], queues.cascade[top, 2]
             cursor[CURSOR_CASCADE] = top
-            if not held.linked[link] or not may_delete(names, held, link):
+            if not held.linked[link] or not may_delete(names, held, rules, link):
                 continue
             code = np.int64(OP_DELETE)
         elif cursor[CURSOR_PHASE] == PHASE_OPERATION:
@@ -275,7 +278,9 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
                 if bound == NULL or (link != NULL and bound != link):
                     code = np.int64(NULL)
                 link = bound
-                if code == OP_DELETE:
+                if code == OP_DELETE and rules.last_tag and held.tag_count[link] > 1:
+                    code = np.int64(OP_UNTAG)
+                elif code == OP_DELETE:
                     tag = np.int64(NULL)
             elif (code >= OP_UNTAG and link != NULL and not held.linked[link]) or (
                 code == OP_SWEEP and not held.stored[blob]
@@ -326,7 +331,8 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
 
             # Do it.
             if row != NULL and tag == NULL:
-                unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, base + row, time)
+                if not (rules.expires and code == OP_DELETE):
+                    unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, base + row, time)
                 cursor[CURSOR_REMOVED_LINK] = NULL
                 post_event(names, held, rules, ledger, log, row)
                 continue
@@ -361,6 +367,8 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
                     candidate(held, rules, queues, cursor, link, event, time)
                 elif removed == NULL and locks & LOCK_DELETE:
                     reason = np.int64(REASON_LOCKED)
+                elif removed == NULL and rules.immutable_tags == IMMUTABLE_KEEP:
+                    reason = np.int64(REASON_IMMUTABLE)
                 else:
                     untag(graph, names, held, rules, ledger, queues, cursor, tag, time, log, row, event)
             elif kind == OP_UNLINK_BLOB:
@@ -371,9 +379,9 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
             elif kind == OP_SWEEP:
                 sweep(graph, held, rules, blob, log, row)
             elif kind == OP_DELETE or kind == OP_COLLECT:
-                if kind == OP_DELETE and requested and not may_delete(names, held, link):
-                    reason = np.int64(REASON_LOCKED)
-                else:
+                if kind == OP_DELETE and requested:
+                    reason = refusal(names, held, rules, link)
+                if reason == REASON_NONE:
                     cursor[CURSOR_REMOVED_LINK] = link
                     cursor[CURSOR_REMOVED_ROW] = row
             if reason != REASON_NONE:

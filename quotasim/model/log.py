@@ -60,6 +60,9 @@ class Reason(IntEnum):
     QUOTA = layout.REASON_QUOTA
     LOCKED = layout.REASON_LOCKED
     NOT_LINKED = layout.REASON_NOT_LINKED
+    IMMUTABLE = layout.REASON_IMMUTABLE
+    CHILD = layout.REASON_CHILD
+    TAGGED = layout.REASON_TAGGED
 
 
 class EventLog:

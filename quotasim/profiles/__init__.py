@@ -5,10 +5,32 @@ from __future__ import annotations
 from quotasim.errors import UnknownProfile, nearest_names
 from quotasim.profiles.acr import ACR_BASIC, ACR_PREMIUM, ACR_STANDARD
 from quotasim.profiles.base import RegistryProfile
-from quotasim.profiles.distribution import DISTRIBUTION_2_8
+from quotasim.profiles.distribution import DISTRIBUTION_2_8, DISTRIBUTION_3
+from quotasim.profiles.ecr import ECR
+from quotasim.profiles.gar import GAR
+from quotasim.profiles.gitlab import GITLAB
+from quotasim.profiles.harbor import HARBOR
+from quotasim.profiles.quay import QUAY
 from quotasim.profiles.refcount import REFCOUNT
+from quotasim.profiles.zot import ZOT
 
-PROFILES = {profile.name: profile for profile in (ACR_BASIC, ACR_PREMIUM, ACR_STANDARD, DISTRIBUTION_2_8, REFCOUNT)}
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        ACR_BASIC,
+        ACR_STANDARD,
+        ACR_PREMIUM,
+        DISTRIBUTION_2_8,
+        DISTRIBUTION_3,
+        ECR,
+        GAR,
+        GITLAB,
+        HARBOR,
+        QUAY,
+        REFCOUNT,
+        ZOT,
+    )
+}
 
 
 def by_name(name: str) -> RegistryProfile:

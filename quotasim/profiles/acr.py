@@ -4,6 +4,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from quotasim.accounting.basis import Basis, Scope
+from quotasim.accounting.quota import Refusal
 from quotasim.gc.policy import GcPolicy
 from quotasim.profiles.base import RegistryProfile, Source
 from quotasim.units import parse_duration, parse_size
@@ -26,6 +27,7 @@ ACR_PREMIUM = RegistryProfile(
     basis=Basis.REFERENCED,
     limit=parse_size("100 TiB"),
     included=parse_size("500 GiB"),
+    refusal=Refusal(None, None, "The operation is disallowed."),
     collection="automatic",
     untagged_after=None,
     sweep_after=parse_duration("5min"),
@@ -50,8 +52,13 @@ ACR_PREMIUM = RegistryProfile(
             "included": _doc(
                 "container-registry-skus.md", "included storage 10, 100, 500 GiB: above it costs, and refuses nothing"
             ),
+            "warn_at": _assumed("no warning of its own; what is above the included storage is billed"),
+            "refusal": _doc("container-registry-faq.yml", "the text; HTTP status and code are not said"),
             "collection": _doc("container-registry-delete.md", "space is recovered asynchronously after a delete"),
             "untagged_after": _doc(
+                "container-registry-retention-policy.md", "untagged manifests stay unless a policy is set"
+            ),
+            "collects_untagged_pushes": _doc(
                 "container-registry-retention-policy.md", "untagged manifests stay unless a policy is set"
             ),
             "sweep_after": _assumed("'a few minutes' taken as five"),
@@ -61,6 +68,20 @@ ACR_PREMIUM = RegistryProfile(
             "delete_by_tag": _doc(
                 "container-registry-delete.md", "deleting by tag deletes the manifest and all its tags"
             ),
+            "tag_refusal": _doc("container-registry-delete.md", "a tag can be deleted"),
+            "child_refusal": Source(
+                "https://github.com/Azure/acr-cli/issues/131",
+                "issue",
+                "2026-11-23",
+                "children of tagged indexes were deleted; whether the service refuses it now is not known",
+            ),
+            "children_go": Source(
+                "https://github.com/Azure/azure-sdk/issues/2676", "issue", "2026-11-23", "deleting an index leaves them"
+            ),
+            "most_tags_on_delete": _doc("container-registry-delete.md", "a digest is deleted with all its tags"),
+            "tags_refusal": _doc("container-registry-delete.md", "a digest is deleted with all its tags"),
+            "immutable_tags": _doc("container-registry-image-lock.md", "off: single tags are locked instead"),
+            "immutable_refusal": _doc("container-registry-image-lock.md", "off: single tags are locked instead"),
             "write_lock_blocks_delete": _doc(
                 "container-registry-image-lock.md", "write-enabled false blocks deletion too"
             ),

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from quotasim.accounting.basis import ALL_ROLES, Basis, Scope
+from quotasim.accounting.quota import Refusal
 from quotasim.errors import InvalidValue
 from quotasim.gc.policy import GcPolicy
 from quotasim.kernels.layout import ROLE_CONFIG, ROLE_LAYER, ROLE_OWN
@@ -52,16 +53,33 @@ class RegistryProfile:
     limit : bytes that a scope may be charged, or None.
     reject_at_limit : True: reaching the limit is refused; False: only passing it.
     included : bytes included in the price and shown as the limit, or None; passing them refuses nothing.
+    warn_at : per cent of the limit from which on the kind warns, or None.
+    refusal : what a client sees whose push passes the limit, or None. Its message may name ``{needed}``, ``{used}``,
+        ``{limit}`` and ``{scope}``.
     collection : ``"automatic"``: untagged manifests and released blobs go by themselves; ``"manual"``: a run is
         started.
     untagged_after : microseconds until a manifest that lost its last tag is collected; None: never.
+    collects_untagged_pushes : whether a manifest pushed without a tag waits for collection from then on.
     sweep_after : microseconds until a released blob leaves the disk, where collection is automatic.
-    referrers : what the loss of a subject does to its referrers: nothing, candidates for collection, deleted with it.
+    referrers : how subjects and referrers hang together. ``"ignore"``: not at all; ``"follow"``: a referrer that loses
+        its subject waits for collection; ``"cascade"``: it is deleted with its subject; ``"pin"``: a linked referrer
+        keeps its subject from collection; ``"stay"``: what has a subject is never collected; ``"stay and pin"``: both.
     stale_blob_links : whether a deleted manifest leaves explicit links to its blobs.
     report_lag : microseconds by which the display follows the charge.
-    delete_by_tag : what deleting ``repo:tag`` means: ``"manifest"``: the manifest with all its tags; ``"refuse"``:
-        the kind
-        refuses a tag and clients resolve it and delete the digest, with the same outcome; ``"tag"``: the tag only.
+    delete_by_tag : what deleting ``repo:tag`` means: ``"manifest"``: the manifest with all its tags; ``"resolve"``: the
+        same, but the registry refuses a tag, and it is the client who resolves it and deletes the digest, or another
+        interface that takes the tag; ``"refuse"``: it is refused; ``"tag"``: the tag only; ``"last tag"``: the tag, and
+        the manifest with its last one; ``"expire"``: the tag ends, and where a manifest is named all its tags do, while
+        the manifest itself is left to the collector.
+    tag_refusal : what a client sees who deletes by tag, where ``delete_by_tag`` is ``"resolve"`` or ``"refuse"``.
+    child_refusal : what a client sees who deletes a manifest that a linked index of the repository lists; None: it is
+        deleted.
+    children_go : whether deleting an index deletes those of its children that have no tag and no other linked index.
+    most_tags_on_delete : how many tags a manifest may have that is deleted by digest; None: any number.
+    tags_refusal : what a client sees who deletes one with more.
+    immutable_tags : ``"off"``; ``"move"``: a bound tag cannot be moved to another manifest; ``"keep"``: nor can it, or
+        a manifest that has one, be deleted.
+    immutable_refusal : what a client sees who tries.
     write_lock_blocks_delete : whether a lock against writing also forbids deletion.
     gc : the policy behind ``reclaimable_bytes`` and of ``plan_gc()`` without arguments.
     sources : one :class:`Source` for every field above.
@@ -77,13 +95,23 @@ class RegistryProfile:
     limit: int | None = None
     reject_at_limit: bool = False
     included: int | None = None
+    warn_at: int | None = None
+    refusal: Refusal | None = None
     collection: Literal["automatic", "manual"] = "manual"
     untagged_after: int | None = None
+    collects_untagged_pushes: bool = False
     sweep_after: int = 0
-    referrers: Literal["ignore", "follow", "cascade"] = "ignore"
+    referrers: Literal["ignore", "follow", "cascade", "pin", "stay", "stay and pin"] = "ignore"
     stale_blob_links: bool = False
     report_lag: int = 0
-    delete_by_tag: Literal["manifest", "refuse", "tag"] = "manifest"
+    delete_by_tag: Literal["manifest", "resolve", "refuse", "tag", "last tag", "expire"] = "manifest"
+    tag_refusal: Refusal | None = None
+    child_refusal: Refusal | None = None
+    children_go: bool = False
+    most_tags_on_delete: int | None = None
+    tags_refusal: Refusal | None = None
+    immutable_tags: Literal["off", "move", "keep"] = "off"
+    immutable_refusal: Refusal | None = None
     write_lock_blocks_delete: bool = False
     gc: GcPolicy = field(default_factory=GcPolicy)
     sources: Mapping[str, Source] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
@@ -91,13 +119,23 @@ class RegistryProfile:
     def __post_init__(self) -> None:
         if self.basis is Basis.STORED and self.scope is not Scope.REGISTRY:
             raise InvalidValue("scope", self.scope.name, "REGISTRY where the basis is STORED: a disk belongs to nobody")
-        for name in ("limit", "included", "untagged_after"):
+        for name in ("limit", "included", "untagged_after", "most_tags_on_delete"):
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise InvalidValue(name, value, "0 or more, or None")
         for name in ("sweep_after", "report_lag"):
             if getattr(self, name) < 0:
                 raise InvalidValue(name, getattr(self, name), "0 or more microseconds")
+        if self.warn_at is not None and not 0 <= self.warn_at <= 100:
+            raise InvalidValue("warn_at", self.warn_at, "a percentage from 0 to 100, or None")
+        spoken = {
+            "tag_refusal": self.delete_by_tag in ("resolve", "refuse"),
+            "tags_refusal": self.most_tags_on_delete is not None,
+            "immutable_refusal": self.immutable_tags != "off",
+        }
+        for name, needed in spoken.items():
+            if needed and getattr(self, name) is None:
+                raise InvalidValue(name, None, "a Refusal, since the profile has a rule that refuses")
 
     @property
     def role_mask(self) -> int:

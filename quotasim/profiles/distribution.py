@@ -1,8 +1,10 @@
-"""``distribution-2.8``: CNCF distribution (registry:2) as Debian ships it, version 2.8.2, filesystem storage."""
+"""CNCF distribution: ``distribution-2.8``, as Debian ships 2.8.2 (registry:2), was run; ``distribution-3`` was read."""
 
+from dataclasses import replace
 from types import MappingProxyType
 
 from quotasim.accounting.basis import Basis, Scope
+from quotasim.accounting.quota import Refusal
 from quotasim.gc.policy import GcPolicy
 from quotasim.profiles.base import RegistryProfile, Source
 
@@ -14,6 +16,17 @@ def _ran(note: str) -> Source:
 _NO_QUOTA = Source(
     "distribution/distribution 0d6b721d, registry/", "code", "2026-11-23", "no quota and no usage counter in the source"
 )
+_NO_SETTING = Source(
+    "distribution/distribution 0d6b721d, registry/", "code", "2026-11-23", "neither locks nor immutable tags"
+)
+
+
+def _read(path: str, note: str) -> Source:
+    return Source(f"distribution/distribution 0d6b721d, {path}", "code", "2026-11-23", note)
+
+
+_GC = "registry/storage/garbagecollect.go"
+_MANIFESTS = "registry/handlers/manifests.go"
 
 DISTRIBUTION_2_8 = RegistryProfile(
     name="distribution-2.8",
@@ -23,7 +36,8 @@ DISTRIBUTION_2_8 = RegistryProfile(
     collection="manual",
     referrers="ignore",
     stale_blob_links=True,
-    delete_by_tag="refuse",
+    delete_by_tag="resolve",
+    tag_refusal=Refusal(400, "DIGEST_INVALID", "provided digest did not match uploaded content"),
     gc=GcPolicy(roots="ALL", index_children="direct", referrers="ignore", grace=0, honour_blob_links=False),
     sources=MappingProxyType(
         {
@@ -35,8 +49,11 @@ DISTRIBUTION_2_8 = RegistryProfile(
             "limit": _NO_QUOTA,
             "reject_at_limit": _NO_QUOTA,
             "included": _NO_QUOTA,
+            "warn_at": _NO_QUOTA,
+            "refusal": _NO_QUOTA,
             "collection": _ran("nothing leaves the disk but by running garbage-collect"),
             "untagged_after": _ran("untagged revisions stay for ever without --delete-untagged"),
+            "collects_untagged_pushes": _ran("a revision that was never tagged stays for ever too"),
             "sweep_after": _ran("nothing is swept by itself"),
             "referrers": _ran("the subject field is ignored everywhere"),
             "stale_blob_links": _ran("_layers links are never removed, neither by DELETE nor by garbage-collect"),
@@ -44,8 +61,61 @@ DISTRIBUTION_2_8 = RegistryProfile(
             "delete_by_tag": _ran(
                 "DELETE by tag is 400 DIGEST_INVALID; skopeo resolves it and deletes the digest with all tags"
             ),
-            "write_lock_blocks_delete": _NO_QUOTA,
+            "tag_refusal": _ran("status, code and message; the same for an unknown tag"),
+            "child_refusal": _ran("deleting a child of a tagged index is 202"),
+            "children_go": _ran("deleting an index leaves its children"),
+            "most_tags_on_delete": _ran("a digest is deleted with all its tags"),
+            "tags_refusal": _ran("a digest is deleted with all its tags"),
+            "immutable_tags": _NO_SETTING,
+            "immutable_refusal": _NO_SETTING,
+            "write_lock_blocks_delete": _NO_SETTING,
             "gc": _ran("all revisions are roots; a manifest marks its direct references only; orphan blobs go at once"),
+        }
+    ),
+)
+
+DISTRIBUTION_3 = replace(
+    DISTRIBUTION_2_8,
+    name="distribution-3",
+    title="CNCF distribution 3",
+    delete_by_tag="tag",
+    tag_refusal=None,
+    gc=GcPolicy(roots="ALL", referrers="ignore", grace=0, honour_blob_links=False, drops_blob_links="unmarked"),
+    sources=MappingProxyType(
+        {
+            "scope": _read("registry/storage/paths.go", "one blob store for all repositories"),
+            "basis": _NO_QUOTA,
+            "counts_config": _read("registry/storage/paths.go", "configs are ordinary blobs"),
+            "counts_manifests": _read("registry/storage/paths.go", "manifests are ordinary blobs"),
+            "counts_foreign": Source(
+                "as distribution-2.8", "assumed", "2026-11-25", "a foreign layer is accepted by its url and not stored"
+            ),
+            "limit": _NO_QUOTA,
+            "reject_at_limit": _NO_QUOTA,
+            "included": _NO_QUOTA,
+            "warn_at": _NO_QUOTA,
+            "refusal": _NO_QUOTA,
+            "collection": _read(_GC, "nothing leaves the disk but by running garbage-collect"),
+            "untagged_after": _read(_GC, "untagged revisions are roots without --delete-untagged"),
+            "collects_untagged_pushes": _read(_GC, "untagged revisions are roots without --delete-untagged"),
+            "sweep_after": _read(_GC, "nothing is swept by itself"),
+            "referrers": _read("registry/", "no code looks at a subject"),
+            "stale_blob_links": _read(_MANIFESTS, "deleting a manifest leaves its _layers links until a collection"),
+            "report_lag": _NO_QUOTA,
+            "delete_by_tag": _read(_MANIFESTS, "202, and the tag is gone; of a digest all tags go with it"),
+            "tag_refusal": _read(_MANIFESTS, "a tag can be deleted"),
+            "child_refusal": _read(_MANIFESTS, "no check for indexes that list it"),
+            "children_go": _read(_MANIFESTS, "children stay"),
+            "most_tags_on_delete": _read(_MANIFESTS, "a digest is deleted with all its tags"),
+            "tags_refusal": _read(_MANIFESTS, "a digest is deleted with all its tags"),
+            "immutable_tags": _NO_SETTING,
+            "immutable_refusal": _NO_SETTING,
+            "write_lock_blocks_delete": _NO_SETTING,
+            "gc": _read(
+                _GC,
+                "all revisions are roots; children are followed; _layers links to what is not marked go. That the mark "
+                "set is complete when a repository's links are looked at is a simplification",
+            ),
         }
     ),
 )

@@ -24,6 +24,16 @@ REFCOUNT = RegistryProfile(
     sources=MappingProxyType(
         dict.fromkeys(
             (
+                "warn_at",
+                "refusal",
+                "collects_untagged_pushes",
+                "tag_refusal",
+                "child_refusal",
+                "children_go",
+                "most_tags_on_delete",
+                "tags_refusal",
+                "immutable_tags",
+                "immutable_refusal",
                 "scope",
                 "basis",
                 "counts_config",

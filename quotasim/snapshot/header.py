@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from quotasim.accounting.basis import Basis, Scope
+from quotasim.accounting.quota import Refusal
 from quotasim.errors import InvalidValue
 from quotasim.profiles.base import RegistryProfile
 
@@ -106,6 +107,9 @@ def profile_as_json(profile: RegistryProfile) -> dict[str, Any]:
     plain = {field.name: getattr(profile, field.name) for field in fields(profile)}
     plain["scope"], plain["basis"] = profile.scope.name, profile.basis.name
     plain["gc"] = asdict(profile.gc)
+    for name, value in plain.items():
+        if isinstance(value, Refusal):
+            plain[name] = asdict(value)
     plain["sources"] = {name: asdict(source) for name, source in profile.sources.items()}
     return plain
 

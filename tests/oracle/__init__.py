@@ -6,7 +6,7 @@ hold the engine against it; `test_oracle.py` holds it against numbers worked out
 """
 
 from .content import Blob, GcRules, Manifest, Rules, image, index, namespace_of
-from .registry import GcPlan, Locked, NotThere, OracleRegistry
+from .registry import GcPlan, Locked, NotThere, OracleRegistry, Refused
 from .rows import Row, exclusive_bytes, exclusive_rest, rows
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Manifest",
     "NotThere",
     "OracleRegistry",
+    "Refused",
     "Row",
     "Rules",
     "exclusive_bytes",

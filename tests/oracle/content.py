@@ -82,6 +82,7 @@ class GcRules:
     referrers: str = "ignore"
     grace: int = 0
     honour_blob_links: bool = False
+    drops_blob_links: str = "never"
 
 
 @dataclass(frozen=True)
@@ -103,4 +104,10 @@ class Rules:
     stale_blob_links: bool = False
     report_lag: int = 0
     write_lock_blocks_delete: bool = False
+    delete_by_tag: str = "manifest"
+    collects_untagged_pushes: bool = False
+    children_go: bool = False
+    keeps_children: bool = False
+    most_tags_on_delete: int | None = None
+    immutable_tags: str = "off"
     gc: GcRules = field(default_factory=GcRules)

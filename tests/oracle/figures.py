@@ -64,7 +64,9 @@ class Figures:
         """Return the manifests among some that have this one as their subject."""
         return {other for other in among if self.manifests[other].subject == digest}
 
-    def reach(self, roots: set[str], among: set[str], *, children: bool, referrers: bool) -> set[str]:
+    def reach(
+        self, roots: set[str], among: set[str], *, children: bool, referrers: bool, subjects: bool = False
+    ) -> set[str]:
         """Return what is reached from some roots without leaving ``among``."""
         found: set[str] = set()
         waiting = sorted(roots & among)
@@ -77,6 +79,8 @@ class Figures:
                 waiting.extend(self.children_of(digest, among))
             if referrers:
                 waiting.extend(self.referrers_of(digest, among))
+            if subjects:
+                waiting.extend({self.manifests[digest].subject} & among)
         return found
 
     def holders(self, blob: str) -> set[str]:

@@ -19,11 +19,16 @@ class Locked(PermissionError):
     """A lock forbids the operation."""
 
 
+class Refused(PermissionError):
+    """The kind refuses the operation; the argument says which rule: "tag", "child", "tags" or "immutable"."""
+
+
 @dataclass(frozen=True)
 class GcPlan:
-    """What a collection at one time would remove and sweep."""
+    """What a collection at one time would remove, unlink and sweep."""
 
     removed: frozenset[Link]
+    unlinked: frozenset[Link]
     swept: frozenset[str]
     reclaimable_bytes: int
 
@@ -87,7 +92,7 @@ class OracleRegistry(Figures):
                     accepted[place] = self._let_in(act, *arguments)
                 else:
                     act(*arguments)
-        except (Locked, NotThere):
+        except (Locked, NotThere, Refused):
             self.__dict__ = backup
             raise
         self._settle(self.now)
@@ -130,7 +135,7 @@ class OracleRegistry(Figures):
         before, backup = 0 if limit is None else self.charge(name), self._tables()
         try:
             operation(*arguments)
-        except Locked:
+        except (Locked, Refused):
             self.__dict__ = backup
             return False
         if limit is None:
@@ -162,6 +167,8 @@ class OracleRegistry(Figures):
         self.blob_links -= {(repository, digest) for digest in manifest.blobs()}
         if tag is not None:
             self._bind(repository, tag, manifest.digest)
+        elif self.rules.collects_untagged_pushes and not self.tags_of(repository, manifest.digest):
+            self._loses_keeper(repository, manifest.digest)
 
     def _upload(self, repository: str, blob: Blob) -> None:
         self._forbid("write", [(repository,)])
@@ -178,42 +185,91 @@ class OracleRegistry(Figures):
         if self.tags.get((repository, name, "")) != expected:
             return  # an add of the same batch has moved the tag
         self._forbid("delete", [(repository,), (repository, "tag", name)])
+        if self.rules.immutable_tags == "keep":
+            raise Refused("immutable")
         self._unbind((repository, name, ""))
+
+    def _delete_tag(self, repository: str, name: str, digest: str) -> None:
+        """Do what the kind does when a client deletes by tag."""
+        if self.tags.get((repository, name, "")) != digest:
+            return  # a drop of the same batch has taken it along
+        rule, last = self.rules.delete_by_tag, len(self.tags_of(repository, digest)) == 1
+        if rule == "refuse":
+            raise Refused("tag")
+        if rule in {"tag", "expire"} or (rule == "last tag" and not last):
+            self._untag(repository, name, digest)
+        else:
+            self._delete(repository, digest)
 
     def _delete(self, repository: str, digest: str) -> None:
         if (repository, digest) not in self.links:
             return  # a drop of the same batch has taken it along
-        going = {digest}
-        if self.rules.referrers == "cascade":
-            going = self.reach(going, self.linked_in(repository), children=False, referrers=True)
-        self._remove(repository, going)
+        rules, tags = self.rules, self.tags_of(repository, digest)
+        self._forbid("delete", self._lockable(repository, {digest}))
+        if rules.keeps_children and self.parents_of(digest, self.linked_in(repository)):
+            raise Refused("child")
+        if rules.immutable_tags == "keep" and tags:
+            raise Refused("immutable")
+        if rules.most_tags_on_delete is not None and len(tags) > rules.most_tags_on_delete:
+            raise Refused("tags")
+        if rules.delete_by_tag == "expire":
+            for key in tags:
+                self._unbind(key)
+        else:
+            self._remove(repository, self._going_along(repository, digest))
 
-    def _delete_unlocked(self, repository: str, digest: str) -> None:
-        with contextlib.suppress(Locked):
+    def _going_along(self, repository: str, digest: str) -> set[str]:
+        """Return what goes at once with a manifest that is deleted, itself included."""
+        linked, going = self.linked_in(repository), {digest}
+        while True:
+            more = set()
+            for other in linked - going:
+                tags = self.tags_of(repository, other)
+                if any(self._locked("delete", thing) for thing in self._lockable(repository, {other})):
+                    continue
+                if self.rules.immutable_tags == "keep" and tags:
+                    continue
+                cascades = self.rules.referrers == "cascade" and self.manifests[other].subject in going
+                parents = self.parents_of(other, linked)
+                if cascades or (self.rules.children_go and parents and parents <= going and not tags):
+                    more.add(other)
+            if not more:
+                return going
+            going |= more
+
+    def _delete_allowed(self, repository: str, digest: str) -> None:
+        with contextlib.suppress(Locked, Refused):
             self._delete(repository, digest)
 
     def _delete_repository(self, repository: str) -> None:
+        self._forbid("delete", self._lockable(repository, self.linked_in(repository)))
         self._remove(repository, self.linked_in(repository))
-        unlinked = {link for link in self.blob_links if link[0] == repository}
+        self._unlink_blobs({link for link in self.blob_links if link[0] == repository})
+
+    def _unlink_blobs(self, unlinked: set[Link]) -> None:
         self.blob_links -= unlinked
         for _, blob in unlinked:
             if not self.holders(blob) and blob not in self.linked_blobs():
                 self.released[blob] = self.now
 
     def _remove(self, repository: str, going: set[str]) -> None:
-        """Remove manifests with their tags, or nothing if a lock forbids any of it."""
-        tags = [key for digest in sorted(going) for key in self.tags_of(repository, digest)]
-        things: list[tuple[str, ...]] = [(repository,)]
-        things += [(repository, digest) for digest in sorted(going)]
-        things += [(where, "tag", name) for where, name, _ in tags]
-        self._forbid("delete", things)
-        for key in tags:
-            self._unbind(key)
+        """Remove manifests with their tags."""
+        for digest in sorted(going):
+            for key in self.tags_of(repository, digest):
+                self._unbind(key)
         for digest in sorted(going):
             self._unlink(repository, digest)
 
+    def _lockable(self, repository: str, digests: set[str]) -> list[tuple[str, ...]]:
+        """Return the things whose locks protect some manifests: their repository, themselves, their tags."""
+        tags = [key for digest in digests for key in self.tags_of(repository, digest)]
+        things: list[tuple[str, ...]] = [(repository,), *((repository, digest) for digest in digests)]
+        return things + [(where, "tag", name) for where, name, _ in tags]
+
     def _bind(self, repository: str, name: str, digest: str) -> None:
         key = (repository, name, "")
+        if self.rules.immutable_tags != "off" and self.tags.get(key, digest) != digest:
+            raise Refused("immutable")
         if key in self.tags and self.tags[key] != digest:
             locks = self.locks.get((repository, "tag", name), frozenset())
             self._unbind(key)
@@ -236,9 +292,11 @@ class OracleRegistry(Figures):
         for child in self.children_of(digest, left):
             if not self.parents_of(child, left):
                 self._loses_keeper(repository, child)
-        if self.rules.referrers != "ignore":
+        if self.rules.referrers in {"follow", "cascade"}:
             for referrer in self.referrers_of(digest, left):
                 self._loses_keeper(repository, referrer)
+        if self.pins() and manifest.subject in left and not self.referrers_of(manifest.subject, left):
+            self._loses_keeper(repository, manifest.subject)
         for blob in manifest.blobs():
             if not self.holders(blob):
                 self.released[blob] = self.now
@@ -246,7 +304,7 @@ class OracleRegistry(Figures):
             self.blob_links |= {(repository, b.digest) for b in manifest.content().values() if not b.foreign}
 
     def _loses_keeper(self, repository: str, digest: str) -> None:
-        """Note that the last tag, the last parent or the subject of a link went: it may be collected from now on."""
+        """Note that what kept a link went: its last tag, parent or pinning referrer, or its subject where that does."""
         self.links[repository, digest] = replace(self.links[repository, digest], unkept_at=self.now)
         self.candidates[repository, digest] = self.now
 
@@ -284,9 +342,19 @@ class OracleRegistry(Figures):
         """Say whether a candidate, being due, is collected."""
         left = self.linked_in(repository)
         locked = self._locked("delete", (repository,)) or self._locked("delete", (repository, digest))
-        subject_held = self.rules.referrers != "ignore" and self.manifests[digest].subject in left
-        held = self.tags_of(repository, digest) or self.parents_of(digest, left) or subject_held
+        rule, subject = self.rules.referrers, self.manifests[digest].subject
+        held = (
+            self.tags_of(repository, digest)
+            or self.parents_of(digest, left)
+            or (rule in {"follow", "cascade"} and subject in left)
+            or (rule in {"stay", "stay and pin"} and subject is not None)
+            or (self.pins() and self.referrers_of(digest, left))
+        )
         return not held and not locked
+
+    def pins(self) -> bool:
+        """Say whether a referrer keeps its subject."""
+        return self.rules.referrers in {"pin", "stay and pin"}
 
     def _settle(self, until: int) -> None:
         """Note the charge, then let everything due up to a time happen, each at its own time."""
@@ -352,8 +420,11 @@ class OracleRegistry(Figures):
                 since = max(times.pushed_at, times.pushed_at if times.unkept_at is None else times.unkept_at)
                 if at - since < policy.grace:
                     roots.add(digest)
+                if policy.referrers in {"stay", "stay and pin"} and self.manifests[digest].subject is not None:
+                    roots.add(digest)
             recursive, follow = policy.index_children == "recursive", policy.referrers == "follow"
-            reached = self.reach(roots, linked, children=recursive, referrers=follow)
+            pin = policy.referrers in {"pin", "stay and pin"}
+            reached = self.reach(roots, linked, children=recursive, referrers=follow, subjects=pin)
             found |= {(repository, digest) for digest in reached}
         return found
 
@@ -366,17 +437,24 @@ class OracleRegistry(Figures):
             marked |= set(self.manifests[digest].children or ())
         if policy.honour_blob_links:
             marked |= self.linked_blobs()
+        dropped = set() if policy.drops_blob_links == "never" else set(self.blob_links)
+        for link in sorted(dropped):
+            young = link[1] in self.stored and self.now - self.stored[link[1]] < policy.grace
+            if young or (policy.drops_blob_links == "unmarked" and link[1] in marked):
+                dropped.discard(link)
         swept = {
             blob
             for blob, at in self.stored.items()
             if blob not in marked and self.now - max(at, self.released.get(blob, at)) >= policy.grace
         }
-        return GcPlan(frozenset(set(self.links) - kept), frozenset(swept), self.size_of(swept))
+        removed = frozenset(set(self.links) - kept)
+        return GcPlan(removed, frozenset(dropped), frozenset(swept), self.size_of(swept))
 
     def apply(self, plan: GcPlan) -> None:
         """Do what a plan says."""
         for repository, digest in sorted(plan.removed):
             self._unlink(repository, digest)
+        self._unlink_blobs(set(plan.unlinked))
         for blob in plan.swept:
             del self.stored[blob]
         self._settle(self.now)

@@ -1,0 +1,205 @@
+"""The tables of docs/kinds.md, made from the profiles: ``python -m tests.kinds_table`` writes them anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import quotasim as qs
+from quotasim.accounting.quota import Refusal
+from quotasim.profiles import PROFILES
+from quotasim.profiles.base import NOT_SOURCED
+
+PAGE = Path(__file__).parent.parent / "docs" / "kinds.md"
+BEGIN, END = "<!-- made by tests/kinds_table.py: begin {} -->", "<!-- end {} -->"
+TIMES = ("untagged_after", "sweep_after", "report_lag")
+SIZES = ("limit", "included")
+EVIDENCE = {
+    "ran": "the program was run",
+    "code": "source read",
+    "doc": "the vendor's documentation",
+    "issue": "users' reports",
+    "assumed": "assumed",
+    "own": "a rule of ours",
+}
+BASES = {
+    "TAGGED": "of what tags reach",
+    "REFERENCED": "of every manifest",
+    "LINKED": "of every manifest, and loose uploads",
+    "STORED": "on disk",
+}
+BY_TAG = {
+    "manifest": "the manifest with all its tags",
+    "resolve": "refused by the registry; resolved, it deletes the manifest with all its tags",
+    "refuse": "refused",
+    "tag": "the tag only",
+    "last tag": "the tag; the manifest with its last one",
+    "expire": "the tag ends; the manifest is left to the collector",
+}
+REFERRERS = {
+    "ignore": "not looked at",
+    "follow": "a referrer is collected after its subject",
+    "cascade": "deleted with their subject",
+    "pin": "a referrer keeps its subject",
+    "stay": "never collected",
+    "stay and pin": "never collected, and keep their subject",
+}
+
+
+def duration(microseconds: int | None) -> str:
+    """Return a delay in words."""
+    if microseconds is None:
+        return "never"
+    return "at once" if microseconds == 0 else qs.format_duration(microseconds)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def roles(profile: qs.RegistryProfile) -> str:
+    """Return which blobs are charged."""
+    names = {"configs": profile.counts_config, "manifests": profile.counts_manifests, "foreign": profile.counts_foreign}
+    return ", ".join(["layers", *(name for name, counted in names.items() if counted)])
+
+
+def limit(profile: qs.RegistryProfile) -> str:
+    """Return what limits there are by default."""
+    if profile.refusal is None and profile.limit is None:
+        return "none"
+    passed = "at" if profile.reject_at_limit else "above"
+    found = f"refuses {passed} the limit"
+    found += "; none by default" if profile.limit is None else f" of {qs.format_bytes(profile.limit)}"
+    if profile.included is not None:
+        found += f"; {qs.format_bytes(profile.included)} included in the price"
+    return found + (f"; warns from {profile.warn_at} % on" if profile.warn_at is not None else "")
+
+
+def usage_falls(profile: qs.RegistryProfile) -> str:
+    """Return when the charge falls after an image was deleted by tag, in words."""
+    wait = duration(profile.untagged_after)
+    if profile.basis.name == "TAGGED":
+        return "when the tag goes"
+    if profile.basis.name == "STORED":
+        return "with the bytes"
+    if profile.delete_by_tag == "expire":
+        return f"when the manifest is collected, {wait} after its last tag"
+    if profile.delete_by_tag == "tag":
+        return "when the manifest is deleted"
+    return "when the manifest goes"
+
+
+def bytes_go(profile: qs.RegistryProfile) -> str:
+    """Return when released bytes leave the disk, in words."""
+    if profile.collection == "manual":
+        grace = f" what was idle for {duration(profile.gc.grace)}" if profile.gc.grace else ""
+        return f"when a collection is run:{grace or ' everything at once'}"
+    return "at once" if profile.sweep_after == 0 else f"{duration(profile.sweep_after)} after nothing holds them"
+
+
+def untagged(profile: qs.RegistryProfile) -> str:
+    """Return when an untagged manifest goes, in words."""
+    if profile.collection == "manual":
+        return "in a collection" if profile.gc.roots == "TAGS" else "never by itself"
+    if profile.untagged_after is None:
+        return "never by itself"
+    return duration(profile.untagged_after) + (", pushed so too" if profile.collects_untagged_pushes else "")
+
+
+def summaries() -> dict[str, str]:
+    """Return the tables over all kinds."""
+    kinds = [(f"`{name}`", profile) for name, profile in PROFILES.items()]
+    refusals = [
+        (name, title, refusal)
+        for name, profile in kinds
+        for title, refusal in (
+            ("a push over the limit", profile.refusal),
+            ("deleting by tag", profile.tag_refusal),
+            ("deleting a child of an index", profile.child_refusal),
+            ("deleting a digest with tags", profile.tags_refusal),
+            ("moving an immutable tag", profile.immutable_refusal),
+        )
+        if refusal is not None
+    ]
+    return {
+        "counts": table(
+            ("kind", "once in each", "which blobs count", "roles", "limit"),
+            ((n, p.scope.name.lower(), BASES[p.basis.name], roles(p), limit(p)) for n, p in kinds),
+        ),
+        "times": table(
+            ("kind", "usage falls", "display follows", "untagged manifests are collected", "bytes leave the disk"),
+            ((n, usage_falls(p), duration(p.report_lag), untagged(p), bytes_go(p)) for n, p in kinds),
+        ),
+        "deletion": table(
+            ("kind", "deleting by tag takes", "a child of an index", "children of a deleted index", "referrers"),
+            (
+                (
+                    n,
+                    BY_TAG[p.delete_by_tag],
+                    "is kept" if p.delete_by_tag == "expire" else "is refused" if p.child_refusal else "is deleted",
+                    "go, if nothing else needs them" if p.children_go else "stay",
+                    REFERRERS[p.referrers],
+                )
+                for n, p in kinds
+            ),
+        ),
+        "refusals": table(
+            ("kind", "refused", "status", "code", "message"),
+            ((n, what, r.status or "?", r.code or "?", r.message) for n, what, r in refusals),
+        ),
+    }
+
+
+def shown(name: str, value: object) -> str:
+    """Return a field's value for people."""
+    if value is None:
+        return "none"
+    if name in TIMES and isinstance(value, int):
+        return duration(value)
+    if name in SIZES and isinstance(value, int):
+        return qs.format_bytes(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, qs.Scope | qs.Basis):
+        return value.name
+    if isinstance(value, Refusal):
+        return " ".join(str(part) for part in (value.status, value.code) if part is not None) or "text only"
+    if isinstance(value, qs.GcPolicy):
+        return f"roots {value.roots}, grace {duration(value.grace)}"
+    return str(value)
+
+
+def sources(profile: qs.RegistryProfile) -> str:
+    """Return a kind's fields with their sources."""
+    names = [field.name for field in fields(profile) if field.name not in NOT_SOURCED]
+    rows = []
+    for name in names:
+        source = profile.sources[name]
+        value = shown(name, getattr(profile, name))
+        rows.append((f"`{name}`", value, source.note, f"{source.evidence}: {source.where} ({source.read_on})"))
+    count = {kind: sum(source.evidence == kind for source in profile.sources.values()) for kind in EVIDENCE}
+    said = ", ".join(f"{EVIDENCE[kind]} {number}" for kind, number in count.items() if number)
+    return f"Fields by evidence: {said}.\n\n" + table(("field", "value", "what the source says", "evidence"), rows)
+
+
+def blocks() -> dict[str, str]:
+    """Return every generated part of the page, by its name."""
+    return summaries() | {name: sources(profile) for name, profile in PROFILES.items()}
+
+
+def filled(page: str) -> str:
+    """Return the page with its generated parts made anew; every part must be there once."""
+    for name, text in blocks().items():
+        begin, end = BEGIN.format(name), END.format(name)
+        assert page.count(begin) == page.count(end) == 1, name
+        before, rest = page.split(begin)
+        after = rest.split(end)[1]
+        page = f"{before}{begin}\n{text}\n{end}{after}"
+    return page
+
+
+if __name__ == "__main__":
+    PAGE.write_text(filled(PAGE.read_text()))
