@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from quotasim.accounting.selection import Hazard
     from quotasim.accounting.sharing import SharingRow
     from quotasim.errors import (
+        CollectionAborted,
         DigestConflict,
         GateFailed,
         InputRejected,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         StalePlan,
         StateDamaged,
         TimeReversed,
+        UnknownBlob,
         UnknownProfile,
         UnknownReference,
         UnknownRepository,
@@ -61,6 +63,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Basis",
     "Blob",
+    "CollectionAborted",
     "Decision",
     "DeleteResult",
     "Descriptor",
@@ -92,6 +95,7 @@ __all__ = [
     "StateDamaged",
     "TimeReversed",
     "TimelineRow",
+    "UnknownBlob",
     "UnknownProfile",
     "UnknownReference",
     "UnknownRepository",

@@ -10,7 +10,7 @@ from typing import TypeVar
 import pytest
 
 import quotasim as qs
-from quotasim.errors import Locked, UnknownReference, UnknownRepository
+from quotasim.errors import CollectionAborted, Locked, UnknownBlob, UnknownReference, UnknownRepository
 
 from . import oracle
 from .strategies import LAYERS, MINUTE, START, Thing, gc_rules_of, oracle_blob, rules_of
@@ -63,12 +63,23 @@ class Pair:
     # What is there
 
     def tags(self) -> list[str]:
-        """Return every tag, as references."""
-        return sorted(f"{repository}:{name}" for repository, name, _ in self.oracle.tags)
+        """Return every tag of a manifest that can be read, as references."""
+        there = self.oracle.readable()
+        tags = self.oracle.tags.items()
+        return sorted(f"{where}:{name}" for (where, name, _), digest in tags if (where, digest) in there)
 
     def links(self) -> list[str]:
-        """Return every linked manifest, as references."""
-        return sorted(f"{repository}@{digest}" for repository, digest in self.oracle.links)
+        """Return every linked manifest that can be read, as references."""
+        return sorted(f"{repository}@{digest}" for repository, digest in self.oracle.readable())
+
+    def blobs(self) -> list[tuple[str, str]]:
+        """Return every (repository, config or layer that a client may think is there)."""
+        named = {
+            (repository, blob)
+            for repository, digest in self.oracle.links
+            for blob in self.oracle.manifests[digest].blobs()
+        }
+        return sorted(named | self.oracle.blob_links)
 
     def references(self, which: Iterable[int]) -> list[str]:
         """Return some references, tags and digests mixed."""
@@ -98,7 +109,7 @@ class Pair:
             with pytest.raises(Locked):
                 of_engine()
         except oracle.NotThere:
-            with pytest.raises((UnknownReference, UnknownRepository)):
+            with pytest.raises((UnknownBlob, UnknownReference, UnknownRepository)):
                 of_engine()
         else:
             of_engine()
@@ -124,16 +135,40 @@ class Pair:
         accepted = self.oracle.upload(repository, oracle_blob(LAYERS[layer]))
         assert self.engine.upload(repository, LAYERS[layer]).accepted == accepted
 
+    def mount(self, which: int, target: str) -> None:
+        """Mount a blob that may be in its source, or may be gone from there."""
+        if self.blobs():
+            source, digest = pick(self.blobs(), which)
+            accepted: list[bool] = []
+            self.both(
+                lambda: accepted.append(self.engine.mount(digest, source, target).accepted),
+                lambda: accepted.append(self.oracle.mount(digest, source, target)),
+            )
+            assert len(set(accepted)) <= 1
+
+    def delete_blob(self, which: int) -> None:
+        """Delete a blob in one repository, or try to where it is gone."""
+        if self.blobs():
+            where, digest = pick(self.blobs(), which)
+            self.both(lambda: self.engine.delete_blob(where, digest), lambda: self.oracle.delete_blob(where, digest))
+
+    def ask_for_the_unreadable(self) -> None:
+        """Name what is linked and was swept: for every call by reference it is not there."""
+        for repository, digest in sorted(set(self.oracle.links) - self.oracle.readable()):
+            for call in (self.engine.pull, self.engine.delete, lambda named: self.engine.tag(named, "new")):
+                with pytest.raises(UnknownReference):
+                    call(f"{repository}@{digest}")
+
     def tag(self, which: int, name: str) -> None:
         """Tag a linked manifest."""
-        if self.oracle.links:
+        if self.links():
             reference = pick(self.links(), which)
             repository, digest = self.resolve(reference)
             self.both(lambda: self.engine.tag(reference, name), lambda: self.oracle.tag(repository, digest, name))
 
     def untag(self, which: int) -> None:
         """Remove a tag."""
-        if self.oracle.tags:
+        if self.tags():
             reference = pick(self.tags(), which)
             repository, _, name = self.key(reference)
             self.both(lambda: self.engine.untag(reference), lambda: self.oracle.untag(repository, name))
@@ -157,7 +192,7 @@ class Pair:
 
     def delete_untagged(self, repository: str) -> None:
         """Delete every untagged manifest of a repository that no lock protects."""
-        linked = self.oracle.linked_in(repository)
+        linked = {digest for where, digest in self.oracle.readable() if where == repository}
         untagged = sorted(digest for digest in linked if not self.oracle.tags_of(repository, digest))
         if untagged:
             self.oracle.batch([("delete_unlocked", repository, digest) for digest in untagged])
@@ -196,8 +231,14 @@ class Pair:
 
     def collect(self, policy: qs.GcPolicy | None = None) -> None:
         """Plan a collection, compare what it promises, apply it, compare what it did."""
-        plan = self.engine.plan_gc(policy)
-        expected = self.oracle.plan_gc(None if policy is None else gc_rules_of(policy))
+        rules = self.oracle.rules.gc if policy is None else gc_rules_of(policy)
+        aborts, where = self.oracle.aborts(rules)
+        if aborts:
+            with pytest.raises(CollectionAborted) as refused:
+                self.engine.plan_gc(policy)
+            assert refused.value.repository == where
+            return
+        plan, expected = self.engine.plan_gc(policy), self.oracle.plan_gc(rules)
         assert set(plan.removed) == expected.removed
         assert set(plan.swept) == expected.swept
         assert plan.reclaimable_bytes == expected.reclaimable_bytes
@@ -300,7 +341,8 @@ def run_out(branch: oracle.OracleRegistry) -> Totals:
     found = {branch.now: totals_of(branch)}
     if branch.rules.collection == "manual":
         branch.advance(branch.rules.gc.grace)
-        branch.apply(branch.plan_gc())
+        with suppress(oracle.CollectionAborted):
+            branch.apply(branch.plan_gc())
     end = branch.now + LONG
     while branch.now < end:
         found[branch.now] = totals_of(branch)

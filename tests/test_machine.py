@@ -47,6 +47,10 @@ policies = st.builds(
     referrers=st.sampled_from(["follow", "ignore"]),
     grace=st.sampled_from([0, 1, 3 * MINUTE, 5 * MINUTE]),
     honour_blob_links=st.booleans(),
+    honour_sha512=st.booleans(),
+    repositories=st.sampled_from(["ALL", "WITH_BLOBS"]),
+    needs_blobs=st.booleans(),
+    needs_tags=st.booleans(),
 )
 
 
@@ -84,6 +88,14 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(repository=repositories, layer=uploads)
     def upload(self, repository, layer):
         self.pair.upload(repository, layer)
+
+    @rule(which=which, repository=repositories)
+    def mount(self, which, repository):
+        self.pair.mount(which, repository)
+
+    @rule(which=which)
+    def delete_blob(self, which):
+        self.pair.delete_blob(which)
 
     @rule(which=which, name=tags)
     def tag(self, which, name):
@@ -123,6 +135,7 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(policy=st.none() | policies)
     def collect(self, policy):
         self.pair.collect(policy)
+        self.pair.ask_for_the_unreadable()
 
     @rule(which=several)
     def preview(self, which):

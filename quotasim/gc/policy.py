@@ -20,6 +20,12 @@ class GcPolicy:
     referrers : ``"follow"``: referrers of a kept manifest stay; ``"ignore"``: being a referrer protects nothing.
     grace : microseconds; what was untagged, pushed, stored or released less than this ago stays.
     honour_blob_links : whether an uploaded blob that no manifest names yet stays.
+    honour_sha512 : whether a blob stays that a manifest names by its sha512. A store that files everything under its
+        sha256 may mark the name that it read, and sweep the bytes.
+    repositories : ``"ALL"``: every one is walked; ``"WITH_BLOBS"``: those to which ever a blob came, by an upload, a
+        mount or the push of an image. In the others nothing is a root, and nothing is removed.
+    needs_blobs : whether a run fails in a registry that never stored anything.
+    needs_tags : whether a run with ``roots="TAGS"`` fails at a repository that has manifests and never had a tag.
 
     Examples
     --------
@@ -32,12 +38,17 @@ class GcPolicy:
     referrers: Literal["follow", "ignore"] = "ignore"
     grace: int = 0
     honour_blob_links: bool = False
+    honour_sha512: bool = True
+    repositories: Literal["ALL", "WITH_BLOBS"] = "ALL"
+    needs_blobs: bool = False
+    needs_tags: bool = False
 
     def __post_init__(self) -> None:
         choices = (
             ("roots", self.roots, ("ALL", "TAGS")),
             ("index_children", self.index_children, ("recursive", "direct")),
             ("referrers", self.referrers, ("follow", "ignore")),
+            ("repositories", self.repositories, ("ALL", "WITH_BLOBS")),
         )
         for name, value, allowed in choices:
             if value not in allowed:

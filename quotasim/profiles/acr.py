@@ -65,6 +65,7 @@ ACR_PREMIUM = RegistryProfile(
                 "container-registry-image-lock.md", "write-enabled false blocks deletion too"
             ),
             "gc": _assumed("everything linked is a root; unreferenced blobs go after the same few minutes"),
+            "gc_policies": _assumed("the service collects by itself, and nobody can run it another way"),
         }
     ),
 )

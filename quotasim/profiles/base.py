@@ -36,6 +36,7 @@ class Source:
     note: str = ""
 
 
+DEFAULT_POLICY = "default"
 NOT_SOURCED = frozenset({"name", "title", "sources"})
 
 
@@ -63,7 +64,8 @@ class RegistryProfile:
         the kind
         refuses a tag and clients resolve it and delete the digest, with the same outcome; ``"tag"``: the tag only.
     write_lock_blocks_delete : whether a lock against writing also forbids deletion.
-    gc : the policy behind ``reclaimable_bytes`` and of ``plan_gc()`` without arguments.
+    gc : the policy behind ``reclaimable_bytes`` and of ``plan_gc()`` without arguments, named ``"default"``.
+    gc_policies : what else the kind's collector can be told to do, by name: ``plan_gc("delete-untagged")``.
     sources : one :class:`Source` for every field above.
     """
 
@@ -86,6 +88,7 @@ class RegistryProfile:
     delete_by_tag: Literal["manifest", "refuse", "tag"] = "manifest"
     write_lock_blocks_delete: bool = False
     gc: GcPolicy = field(default_factory=GcPolicy)
+    gc_policies: Mapping[str, GcPolicy] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     sources: Mapping[str, Source] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -95,6 +98,8 @@ class RegistryProfile:
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise InvalidValue(name, value, "0 or more, or None")
+        if DEFAULT_POLICY in self.gc_policies:
+            raise InvalidValue("gc_policies", DEFAULT_POLICY, "other names: this one is the field gc")
         for name in ("sweep_after", "report_lag"):
             if getattr(self, name) < 0:
                 raise InvalidValue(name, getattr(self, name), "0 or more microseconds")
@@ -113,6 +118,24 @@ class RegistryProfile:
     def displayed_limit(self) -> int | None:
         """The limit that the kind's display shows."""
         return self.limit if self.included is None else self.included
+
+    def gc_policy(self, name: str) -> GcPolicy:
+        """Return a policy of this kind by its name.
+
+        Raises
+        ------
+        InvalidValue : it has none of this name.
+
+        Examples
+        --------
+        >>> from quotasim.profiles import by_name
+        >>> by_name("distribution-2.8").gc_policy("delete-untagged").roots
+        'TAGS'
+        """
+        policies = {DEFAULT_POLICY: self.gc, **self.gc_policies}
+        if name not in policies:
+            raise InvalidValue("policy", name, f"a GcPolicy or one of {self.name}'s: {', '.join(sorted(policies))}")
+        return policies[name]
 
     def unsourced_fields(self) -> list[str]:
         """Return the fields that no :class:`Source` backs."""

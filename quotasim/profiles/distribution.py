@@ -1,5 +1,6 @@
 """``distribution-2.8``: CNCF distribution (registry:2) as Debian ships it, version 2.8.2, filesystem storage."""
 
+from dataclasses import replace
 from types import MappingProxyType
 
 from quotasim.accounting.basis import Basis, Scope
@@ -15,6 +16,17 @@ _NO_QUOTA = Source(
     "distribution/distribution 0d6b721d, registry/", "code", "2026-11-23", "no quota and no usage counter in the source"
 )
 
+_PLAIN = GcPolicy(
+    roots="ALL",
+    index_children="direct",
+    referrers="ignore",
+    grace=0,
+    honour_blob_links=False,
+    honour_sha512=False,
+    repositories="WITH_BLOBS",
+    needs_blobs=True,
+)
+
 DISTRIBUTION_2_8 = RegistryProfile(
     name="distribution-2.8",
     title="CNCF distribution 2.8",
@@ -24,7 +36,8 @@ DISTRIBUTION_2_8 = RegistryProfile(
     referrers="ignore",
     stale_blob_links=True,
     delete_by_tag="refuse",
-    gc=GcPolicy(roots="ALL", index_children="direct", referrers="ignore", grace=0, honour_blob_links=False),
+    gc=_PLAIN,
+    gc_policies=MappingProxyType({"delete-untagged": replace(_PLAIN, roots="TAGS", needs_tags=True)}),
     sources=MappingProxyType(
         {
             "scope": _ran("one blob store for all repositories; a blob pushed to two repositories is one data file"),
@@ -45,7 +58,14 @@ DISTRIBUTION_2_8 = RegistryProfile(
                 "DELETE by tag is 400 DIGEST_INVALID; skopeo resolves it and deletes the digest with all tags"
             ),
             "write_lock_blocks_delete": _NO_QUOTA,
-            "gc": _ran("all revisions are roots; a manifest marks its direct references only; orphan blobs go at once"),
+            "gc": _ran(
+                "all revisions are roots; a manifest marks its direct references only; orphan blobs go at once; a "
+                "repository without _layers is not walked; sha512 names do not mark; an unused root fails"
+            ),
+            "gc_policies": _ran(
+                "--delete-untagged: revisions that no tag of their repository points to go; the run fails at a "
+                "repository that has a revision and never had a tag"
+            ),
         }
     ),
 )

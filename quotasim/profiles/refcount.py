@@ -41,6 +41,7 @@ REFCOUNT = RegistryProfile(
                 "delete_by_tag",
                 "write_lock_blocks_delete",
                 "gc",
+                "gc_policies",
             ),
             _OWN,
         )

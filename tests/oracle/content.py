@@ -82,6 +82,10 @@ class GcRules:
     referrers: str = "ignore"
     grace: int = 0
     honour_blob_links: bool = False
+    honour_sha512: bool = True
+    repositories: str = "ALL"
+    needs_blobs: bool = False
+    needs_tags: bool = False
 
 
 @dataclass(frozen=True)
