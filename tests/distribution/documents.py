@@ -29,11 +29,14 @@ PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/s390x", "linux
 EMPTY = b"{}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Payload:
     """A blob with its bytes."""
 
     content: bytes
+
+    def __repr__(self) -> str:
+        return f"<{self.size} bytes, {self.digest[:19]}>"
 
     @property
     def digest(self) -> str:
@@ -55,9 +58,24 @@ class Payload:
         return Blob(self.digest, self.size, media_type)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
+class WidePayload(Payload):
+    """A blob that its client calls by its sha512. The real registry files its bytes under their sha256 all the same."""
+
+    @property
+    def digest(self) -> str:
+        """The sha512 of the bytes."""
+        return self.sha512
+
+    @property
+    def filed(self) -> str:
+        """The sha256 of the bytes."""
+        return sha256(self.content)
+
+
+@dataclass(frozen=True, repr=False)
 class Document:
-    """A manifest, its bytes, and what it is made of.
+    """A manifest, its bytes, and what it is made of. Shown by its description, since a test may fail with dozens.
 
     Attributes
     ----------
@@ -78,6 +96,9 @@ class Document:
     children: tuple[Document, ...] = ()
     references: tuple[str, ...] = ()
     subject: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self.description}>"
 
     @property
     def digest(self) -> str:
