@@ -1,0 +1,191 @@
+"""The quirks of distribution 2.8, each by name, on the real registry and on ours: `Twins` compares what it does on both.
+
+The expected digests are written out, so that a test says what the quirk is and not only that both have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+import quotasim as qs
+from quotasim.errors import CollectionAborted, UnknownReference
+
+from .distribution import RealRegistry, Twins, WidePayload, image, index, payload, scratch
+
+BASE, TOP1, TOP2 = payload("base", 1000), payload("top 1", 100), payload("top 2", 10)
+CONFIG1, CONFIG2 = payload("config 1", 31), payload("config 2", 32)
+WIDE = WidePayload(payload("wide", 70).content)
+M1, M2 = image([BASE, TOP1], CONFIG1), image([BASE, TOP2], CONFIG2, docker=True)
+LIST = index([M1, M2])
+EMPTY = index([])
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RealRegistry]:
+    with scratch() as folder, RealRegistry(folder) as running:
+        yield running
+
+
+@pytest.fixture
+def twins(server: RealRegistry) -> Twins:
+    server.reset()
+    return Twins(server, [WIDE])
+
+
+def digests(*things):
+    return {thing.digest for thing in things}
+
+
+def aborted_at(twins):
+    with pytest.raises(CollectionAborted) as refused:
+        twins.ours.plan_gc("delete-untagged")
+    assert twins.collect(delete_untagged=True).code == 1
+    return refused.value.repository
+
+
+def test_a_registry_that_never_stored_anything_cannot_be_collected(twins):
+    assert twins.collect().code == 1
+    assert not twins.mount(BASE.digest, "app", "web")
+    assert twins.collect().code == 1
+    assert twins.ours.usage().reclaimable_bytes == 0
+    twins.upload("app", BASE)
+    assert twins.collect().blobs == [BASE.digest]
+    assert twins.collect().code == 0  # all is gone, and it was used once
+
+
+def test_delete_untagged_fails_at_the_first_repository_that_never_had_a_tag(twins):
+    twins.push("app", M1, "v1")
+    twins.push("app", M2, "v1")
+    assert twins.collect(delete_untagged=True).manifests == [M1.digest]
+    for name in ("c-d", "c/d"):
+        twins.push(name, M1)
+    assert aborted_at(twins) == "c/d"
+    twins.push("c/d", M1, "v1")
+    assert aborted_at(twins) == "c-d"
+    twins.delete("c-d", M1.digest)
+    assert twins.collect(delete_untagged=True).code == 0
+    assert twins.sizes().keys() == digests(M1, BASE, TOP1, CONFIG1, M2, TOP2, CONFIG2)
+
+
+def test_a_repository_that_lost_its_last_tag_is_emptied_and_fails_nothing(twins):
+    twins.push("app", M1, "v1")
+    twins.push("app", M2)
+    twins.delete("app", M1.digest)
+    assert twins.collect(delete_untagged=True).manifests == [M2.digest]
+    assert twins.sizes() == {}
+
+
+def test_delete_untagged_takes_a_copy_that_another_repository_has_tagged(twins):
+    twins.push("app", M1, "v1")
+    twins.push("web", M1)
+    twins.push("web", M2, "v1")
+    assert twins.collect(delete_untagged=True).manifests == [M1.digest]
+    assert twins.links() == [("app", M1.digest), ("web", M2.digest)]
+    assert twins.sizes().keys() == digests(M1, M2, BASE, TOP1, TOP2, CONFIG1, CONFIG2)
+
+
+def test_delete_untagged_destroys_what_a_tagged_index_lists_and_keeps_the_childrens_own_bytes(twins):
+    twins.push("app", LIST, "v1")
+    assert sorted(twins.collect(delete_untagged=True).manifests) == sorted(digests(M1, M2))
+    assert twins.sizes().keys() == digests(LIST, M1, M2)
+    assert not twins.delete("app", M1.digest)
+    twins.delete("app", LIST.digest)
+    twins.collect()
+    assert twins.sizes() == {}
+
+
+def test_a_repository_without_blobs_loses_its_tagged_index(twins):
+    twins.push("app", M1, "v1")
+    twins.push("lists", EMPTY, "v1")
+    twins.push("lists", index([EMPTY]), "outer")
+    assert twins.collect().blobs == sorted(digests(EMPTY, index([EMPTY])))
+    assert not twins.delete("lists", EMPTY.digest)
+    assert not twins.tag("lists", EMPTY.digest, "v2")
+    for call in (twins.ours.pull, twins.ours.untag, twins.ours.delete, twins.ours.why):
+        with pytest.raises(UnknownReference):
+            call("lists:v1")
+    assert twins.ours.delete("lists@untagged").deleted == ()
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_what_a_repository_without_blobs_lost_comes_back_with_its_bytes(twins, elsewhere):
+    twins.push("lists", EMPTY, "v1")
+    twins.push("lists", index([EMPTY]), "outer")
+    twins.collect()
+    twins.upload("lists", BASE)  # now it is walked, and there is nothing to read
+    assert twins.collect(delete_untagged=True).summary == (0, 1, 0)
+    twins.push("app" if elsewhere else "lists", index([EMPTY]), "new")
+    if elsewhere:
+        twins.upload("app", BASE)
+    assert twins.collect().summary == (2, int(elsewhere), 0)
+    assert twins.delete("lists", EMPTY.digest)
+    left = {"outer"} if elsewhere else {"outer", "new"}
+    assert twins.tags()["lists"] == dict.fromkeys(left, index([EMPTY]).digest)
+
+
+def test_a_blob_in_use_under_its_sha512_is_swept_and_a_push_brings_it_back(twins):
+    document = image([WIDE, TOP1], CONFIG1)
+    for _ in range(2):
+        twins.push("app", document, "v1")
+        assert twins.sizes().keys() == digests(document, TOP1, CONFIG1) | {WIDE.filed}
+        assert twins.collect().blobs == [WIDE.filed]
+        assert twins.sizes().keys() == digests(document, TOP1, CONFIG1)
+
+
+def test_a_stale_link_gives_out_its_blob_while_the_bytes_are_there_and_again_when_they_are(twins):
+    twins.push("app", M1, "v1")
+    twins.delete("app", M1.digest)
+    assert twins.mount(BASE.digest, "app", "web")
+    twins.collect()
+    assert twins.sizes() == {}
+    assert not twins.mount(BASE.digest, "app", "web")
+    assert not twins.delete_blob("app", BASE.digest)
+    twins.upload("elsewhere", BASE)
+    assert twins.mount(BASE.digest, "app", "web")
+    assert twins.delete_blob("app", BASE.digest)
+    assert not twins.mount(BASE.digest, "app", "web")
+    assert twins.mount(BASE.digest, "web", "app")
+
+
+def test_a_blob_deleted_below_a_manifest_is_kept_by_it_and_not_given_out(twins):
+    twins.push("app", M1, "v1")
+    assert twins.delete_blob("app", BASE.digest)
+    assert not twins.delete_blob("app", BASE.digest)
+    assert not twins.mount(BASE.digest, "app", "web")
+    assert twins.collect(delete_untagged=True).summary == (4, 0, 0)
+    twins.delete("app", M1.digest)
+    assert twins.blob_links()["app"] == digests(TOP1, CONFIG1)
+    twins.push("app", M1, "v1")
+    assert twins.delete_blob("app", BASE.digest)
+    twins.push("app", M1, "v1")
+    assert twins.mount(BASE.digest, "app", "web")
+    twins.compare()
+
+
+def test_the_bytes_of_a_manifest_are_no_blob_of_its_repository(twins):
+    twins.push("app", LIST, "v1")
+    for document in (LIST, M1):
+        assert not twins.mount(document.digest, "app", "web")
+        assert not twins.delete_blob("app", document.digest)
+
+
+def test_a_subject_is_neither_needed_nor_kept_and_keeps_nothing(twins):
+    signature = image([TOP2], subject=M1)
+    twins.push("app", signature, "v1")
+    twins.push("app", M1)
+    assert twins.collect(delete_untagged=True).manifests == [M1.digest]
+    twins.push("app", M1, "v1")
+    assert twins.collect(delete_untagged=True).manifests == [signature.digest]
+
+
+def test_a_preview_promises_nothing_where_the_collector_would_fail(twins):
+    profile = twins.ours.profile
+    always = qs.Registry(replace(profile, gc=profile.gc_policy("delete-untagged")))
+    always.push(f"app@{M1.digest}", M1.model)
+    always.push("web:v1", M2.model)
+    assert always.usage().reclaimable_bytes == 0
+    assert always.preview(delete=["web:v1"]).freed_stored_bytes == 0
+    assert always.preview(delete=[f"app@{M1.digest}"]).freed_stored_bytes == M1.size + TOP1.size + CONFIG1.size
