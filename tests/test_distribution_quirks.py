@@ -1,4 +1,4 @@
-"""The quirks of distribution 2.8, each by name, on the real registry and on ours: `Twins` compares what it does on both.
+"""The quirks of distribution 2.8, by name, on the real registry and on ours: `Twins` compares what it does on both.
 
 The expected digests are written out, so that a test says what the quirk is and not only that both have it.
 """
