@@ -14,10 +14,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from quotasim.model.oci import (
-    DOCKER_CONFIG,
     DOCKER_FOREIGN_LAYER,
-    DOCKER_LAYER_GZIP,
-    DOCKER_MANIFEST,
     OCI_CONFIG,
     OCI_LAYER_GZIP,
     OCI_MANIFEST,
@@ -55,20 +52,7 @@ TAGS = ("1", "2", "latest")
 LAYERS = [payload(f"layer {place}", size) for place, size in enumerate((60, 50, 10, 1, 0))]
 CONFIGS = [payload(f"config {place}", 31 + place) for place in range(3)]
 WIDE = [WidePayload(payload("wide", 70).content), WidePayload(LAYERS[0].content)]
-FAR = payload("far", 500)  # foreign, and never uploaded
-URL = "https://layers.example.com/far"
-
-
-def foreign_image() -> Document:
-    """An image whose layer lies elsewhere."""
-    layers = [fields_of(FAR, DOCKER_FOREIGN_LAYER, urls=[URL]), fields_of(LAYERS[1], DOCKER_LAYER_GZIP)]
-    fields = {
-        "schemaVersion": 2,
-        "mediaType": DOCKER_MANIFEST,
-        "config": fields_of(CONFIGS[0], DOCKER_CONFIG),
-        "layers": layers,
-    }
-    return written(DOCKER_MANIFEST, fields, payloads=[CONFIGS[0], LAYERS[1]], description="image of a foreign layer")
+FAR = payload("far", 500).blob(DOCKER_FOREIGN_LAYER, "https://layers.example.com/far")
 
 
 def silent_image() -> Document:
@@ -95,7 +79,7 @@ def world() -> list[Document]:
         image([LAYERS[2]], annotations={"org.example.note": "ä"}, artifact_type="application/vnd.example"),
         image([WIDE[0], LAYERS[1]], CONFIGS[2]),
         image([WIDE[1]], CONFIGS[0]),
-        foreign_image(),
+        image([FAR, LAYERS[1]], CONFIGS[0], docker=True),
         silent_image(),
     ]
     signature = image([LAYERS[3]], subject=plain[0])

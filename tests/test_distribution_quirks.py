@@ -12,8 +12,9 @@ import pytest
 
 import quotasim as qs
 from quotasim.errors import CollectionAborted, UnknownReference
+from quotasim.model.oci import DOCKER_FOREIGN_LAYER
 
-from .distribution import RealRegistry, Twins, WidePayload, image, index, payload, scratch
+from .distribution import Payload, RealRegistry, Twins, WidePayload, image, index, payload, scratch
 
 BASE, TOP1, TOP2 = payload("base", 1000), payload("top 1", 100), payload("top 2", 10)
 CONFIG1, CONFIG2 = payload("config 1", 31), payload("config 2", 32)
@@ -179,6 +180,33 @@ def test_a_subject_is_neither_needed_nor_kept_and_keeps_nothing(twins):
     assert twins.collect(delete_untagged=True).manifests == [M1.digest]
     twins.push("app", M1, "v1")
     assert twins.collect(delete_untagged=True).manifests == [signature.digest]
+
+
+def test_tagging_is_refused_where_a_part_is_gone_and_ours_does_it(twins):
+    twins.push("app", LIST, "v1")
+    twins.collect(delete_untagged=True)
+    refused = twins.real.client.send("app", LIST, "v2")
+    assert refused.told == (400, ("MANIFEST_BLOB_UNKNOWN",) * 2)
+    twins.ours.tag("app:v1", "v2")
+    twins.push("web", M1, "v1")
+    twins.delete_blob("web", BASE.digest)
+    assert twins.real.client.send("web", M1, "v2").told == (400, ("MANIFEST_BLOB_UNKNOWN",))
+    twins.ours.tag("web:v1", "v2")
+
+
+def test_bytes_under_two_digests_are_one_file_there_and_two_blobs_here(twins):
+    twins.upload("app", WIDE)
+    twins.upload("app", Payload(WIDE.content))
+    assert twins.real.disk().stored_bytes == WIDE.size
+    assert twins.ours.usage().stored_bytes == 2 * WIDE.size
+    assert twins.collect().blobs == [WIDE.filed]
+
+
+def test_an_uploaded_foreign_layer_is_stored_there_and_not_here(twins):
+    far = payload("far", 500)
+    assert twins.real.client.upload("app", far.content).status == 201
+    twins.ours.upload("app", far.blob(DOCKER_FOREIGN_LAYER))
+    assert (twins.real.disk().stored_bytes, twins.ours.usage().stored_bytes) == (far.size, 0)
 
 
 def test_a_preview_promises_nothing_where_the_collector_would_fail(twins):

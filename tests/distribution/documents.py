@@ -53,9 +53,9 @@ class Payload:
         """How many bytes there are."""
         return len(self.content)
 
-    def blob(self, media_type: str | None = None) -> Blob:
+    def blob(self, media_type: str | None = None, *urls: str) -> Blob:
         """Give the blob as quotasim knows it."""
-        return Blob(self.digest, self.size, media_type)
+        return Blob(self.digest, self.size, media_type, urls)
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,7 +124,7 @@ def payload(seed: str, size: int = 40) -> Payload:
 
 
 def image(
-    layers: Iterable[Payload] = (),
+    layers: Iterable[Payload | Blob] = (),
     config: Payload | None = None,
     *,
     docker: bool = False,
@@ -133,11 +133,14 @@ def image(
     config_media_type: str | None = None,
     annotations: Mapping[str, str] | None = None,
 ) -> Document:
-    """Make an OCI image manifest, or one of Docker's schema 2. Without a config an OCI image has the empty one."""
+    """Make an OCI image manifest, or one of Docker's schema 2. Without a config an OCI image has the empty one.
+
+    A layer given as a `Blob` lies elsewhere: it says its media type and urls itself, and is not pushed.
+    """
     listed = tuple(layers)
     refers = subject.model if isinstance(subject, Document) else subject
     model = qs.Image(
-        [layer.blob() for layer in listed],
+        [layer if isinstance(layer, Blob) else layer.blob() for layer in listed],
         None if config is None else config.blob(config_media_type),
         subject=refers,
         artifact_type=artifact_type,
@@ -146,8 +149,9 @@ def image(
     )
     said = [f"{'schema 2' if docker else 'OCI'} image of {len(listed)} layers"]
     said += [f"artifact type {artifact_type}"] * (artifact_type is not None)
-    payloads = [Payload(EMPTY) if config is None else config, *listed]
-    return _document(model, payloads, (), [part.digest for part in payloads], said)
+    parts = [Payload(EMPTY) if config is None else config, *listed]
+    payloads = [part for part in parts if isinstance(part, Payload)]
+    return _document(model, payloads, (), [part.digest for part in parts], said)
 
 
 def index(
