@@ -59,6 +59,25 @@ def has_blob(engine: Engine, repository: int, blob: int) -> bool:
     return bool(np.any(state.read("linked")[found[found != NULL]]))
 
 
+def missing_part(engine: Engine, link: int) -> str | None:
+    """Return the digest of the first config, layer or child of a manifest that its repository does not have, or None.
+
+    A child may be any blob of the repository. Foreign layers lie elsewhere.
+    """
+    graph, links = engine.content.graph(), engine.names.links
+    repository, manifest = int(links.first[link]), int(links.second[link])
+    for blob in engine.content.targets(manifest).tolist():
+        if graph.kind[manifest] == layout.KIND_INDEX and graph.blob_manifest[blob] != NULL:
+            below = links.find(repository, int(graph.blob_manifest[blob]))
+            if below != NULL and engine.state.read("linked")[below] and is_readable(engine, below):
+                continue
+        elif graph.flags[blob] & layout.FLAG_FOREIGN:
+            continue
+        if not has_blob(engine, repository, blob):
+            return engine.content.digest(blob)
+    return None
+
+
 def nearest(engine: Engine, ref: Reference) -> Sequence[str]:
     """Return references that look like one that was not found."""
     candidates = [

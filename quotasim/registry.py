@@ -16,6 +16,7 @@ from quotasim.errors import (
     InvalidReference,
     InvalidValue,
     StalePlan,
+    UnknownBlob,
 )
 from quotasim.gc.plan import GcPlan
 from quotasim.kernels import NULL, layout
@@ -213,10 +214,13 @@ class Registry(RegistryView):
         Raises
         ------
         UnknownReference : ``reference`` names nothing here.
+        UnknownBlob : the repository does not have a part of the manifest, where the kind looks at that.
         Locked : the repository or the tag is locked against writing.
         """
         ref, link = lookup.find(self._engine, reference)
         target = parse_reference(f"{ref.repository}:{tag}")
+        if self.profile.tag_needs_parts and (missing := lookup.missing_part(self._engine, link)) is not None:
+            raise UnknownBlob(ref.repository, missing)
         repository = int(self._engine.names.links.first[link])
         row = lookup.tag_row(self._engine, repository, target.tag or "")
         self._engine.sync()

@@ -100,6 +100,7 @@ def rules_of(profile: qs.RegistryProfile) -> oracle.Rules:
         referrers=profile.referrers,
         stale_blob_links=profile.stale_blob_links,
         report_lag=profile.report_lag,
+        tag_needs_parts=profile.tag_needs_parts,
         write_lock_blocks_delete=profile.write_lock_blocks_delete,
         gc=gc_rules_of(profile.gc),
     )

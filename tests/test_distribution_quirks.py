@@ -12,7 +12,7 @@ import pytest
 
 import quotasim as qs
 from quotasim.errors import CollectionAborted, UnknownReference
-from quotasim.model.oci import DOCKER_FOREIGN_LAYER
+from quotasim.model.oci import DOCKER_FOREIGN_LAYER, Descriptor
 
 from .distribution import Payload, RealRegistry, Twins, WidePayload, image, index, payload, scratch
 
@@ -182,16 +182,26 @@ def test_a_subject_is_neither_needed_nor_kept_and_keeps_nothing(twins):
     assert twins.collect(delete_untagged=True).manifests == [signature.digest]
 
 
-def test_tagging_is_refused_where_a_part_is_gone_and_ours_does_it(twins):
+def test_a_manifest_is_not_tagged_where_a_part_of_it_is_gone(twins):
     twins.push("app", LIST, "v1")
+    twins.push("app", M1, "v3")
     twins.collect(delete_untagged=True)
-    refused = twins.real.client.send("app", LIST, "v2")
-    assert refused.told == (400, ("MANIFEST_BLOB_UNKNOWN",) * 2)
-    twins.ours.tag("app:v1", "v2")
-    twins.push("web", M1, "v1")
-    twins.delete_blob("web", BASE.digest)
-    assert twins.real.client.send("web", M1, "v2").told == (400, ("MANIFEST_BLOB_UNKNOWN",))
-    twins.ours.tag("web:v1", "v2")
+    assert not twins.tag("app", LIST.digest, "v2")
+    twins.push("app", M2)
+    assert twins.tag("app", LIST.digest, "v2")
+    twins.delete_blob("app", BASE.digest)
+    assert not twins.tag("app", M1.digest, "v2")
+    assert twins.tag("app", LIST.digest, "v3")
+    twins.compare()
+
+
+def test_a_layer_that_an_index_lists_is_a_part_like_a_child(twins):
+    twins.upload("app", BASE)
+    listing = index([Descriptor(BASE.digest, BASE.size)])
+    twins.push("app", listing, "v1")
+    assert twins.tag("app", listing.digest, "v2")
+    twins.delete_blob("app", BASE.digest)
+    assert not twins.tag("app", listing.digest, "v3")
 
 
 def test_bytes_under_two_digests_are_one_file_there_and_two_blobs_here(twins):

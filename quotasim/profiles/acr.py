@@ -61,6 +61,7 @@ ACR_PREMIUM = RegistryProfile(
             "delete_by_tag": _doc(
                 "container-registry-delete.md", "deleting by tag deletes the manifest and all its tags"
             ),
+            "tag_needs_parts": _assumed("whether a manifest is checked again when it is tagged is not said"),
             "write_lock_blocks_delete": _doc(
                 "container-registry-image-lock.md", "write-enabled false blocks deletion too"
             ),

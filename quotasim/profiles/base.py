@@ -63,6 +63,8 @@ class RegistryProfile:
     delete_by_tag : what deleting ``repo:tag`` means: ``"manifest"``: the manifest with all its tags; ``"refuse"``:
         the kind
         refuses a tag and clients resolve it and delete the digest, with the same outcome; ``"tag"``: the tag only.
+    tag_needs_parts : whether a tag is put to a manifest only while its repository has every part of it: the config and
+        layers that are not foreign, or the children.
     write_lock_blocks_delete : whether a lock against writing also forbids deletion.
     gc : the policy behind ``reclaimable_bytes`` and of ``plan_gc()`` without arguments, named ``"default"``.
     gc_policies : what else the kind's collector can be told to do, by name: ``plan_gc("delete-untagged")``.
@@ -86,6 +88,7 @@ class RegistryProfile:
     stale_blob_links: bool = False
     report_lag: int = 0
     delete_by_tag: Literal["manifest", "refuse", "tag"] = "manifest"
+    tag_needs_parts: bool = False
     write_lock_blocks_delete: bool = False
     gc: GcPolicy = field(default_factory=GcPolicy)
     gc_policies: Mapping[str, GcPolicy] = field(default_factory=lambda: MappingProxyType({}), hash=False)

@@ -36,6 +36,7 @@ DISTRIBUTION_2_8 = RegistryProfile(
     referrers="ignore",
     stale_blob_links=True,
     delete_by_tag="refuse",
+    tag_needs_parts=True,
     gc=_PLAIN,
     gc_policies=MappingProxyType({"delete-untagged": replace(_PLAIN, roots="TAGS", needs_tags=True)}),
     sources=MappingProxyType(
@@ -56,6 +57,10 @@ DISTRIBUTION_2_8 = RegistryProfile(
             "report_lag": _NO_QUOTA,
             "delete_by_tag": _ran(
                 "DELETE by tag is 400 DIGEST_INVALID; skopeo resolves it and deletes the digest with all tags"
+            ),
+            "tag_needs_parts": _ran(
+                "a tag is put by putting the manifest again: 400 MANIFEST_BLOB_UNKNOWN for a layer without link, or a "
+                "child without a revision, in that repository"
             ),
             "write_lock_blocks_delete": _NO_QUOTA,
             "gc": _ran(

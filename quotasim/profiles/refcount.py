@@ -39,6 +39,7 @@ REFCOUNT = RegistryProfile(
                 "stale_blob_links",
                 "report_lag",
                 "delete_by_tag",
+                "tag_needs_parts",
                 "write_lock_blocks_delete",
                 "gc",
                 "gc_policies",

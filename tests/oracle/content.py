@@ -106,5 +106,6 @@ class Rules:
     referrers: str = "ignore"
     stale_blob_links: bool = False
     report_lag: int = 0
+    tag_needs_parts: bool = False
     write_lock_blocks_delete: bool = False
     gc: GcRules = field(default_factory=GcRules)

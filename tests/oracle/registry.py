@@ -197,6 +197,12 @@ class OracleRegistry(Figures):
 
     def _tag(self, repository: str, digest: str, name: str) -> None:
         self._require(repository, digest)
+        if self.rules.tag_needs_parts:
+            manifest, there = self.manifests[digest], self.blobs_in(repository)
+            readable = {other for where, other in self.readable() if where == repository}
+            parts = {blob.digest for blob in manifest.content().values() if not blob.foreign}
+            if not parts <= there or not set(manifest.children or ()) <= there | readable:
+                raise NotThere(repository, digest)
         self._forbid("write", [(repository,), (repository, "tag", name)])
         self._bind(repository, name, digest)
 
