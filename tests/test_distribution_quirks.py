@@ -22,11 +22,12 @@ WIDE = WidePayload(payload("wide", 70).content)
 M1, M2 = image([BASE, TOP1], CONFIG1), image([BASE, TOP2], CONFIG2, docker=True)
 LIST = index([M1, M2])
 EMPTY = index([])
+URL = "https://layers.example.com/far"
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RealRegistry]:
-    with scratch() as folder, RealRegistry(folder) as running:
+    with scratch() as folder, RealRegistry(folder, foreign_urls=(URL,)) as running:
         yield running
 
 
@@ -202,6 +203,25 @@ def test_a_layer_that_an_index_lists_is_a_part_like_a_child(twins):
     assert twins.tag("app", listing.digest, "v2")
     twins.delete_blob("app", BASE.digest)
     assert not twins.tag("app", listing.digest, "v3")
+
+
+def test_a_foreign_layer_is_no_part_that_a_tag_needs(twins):
+    document = image([payload("far", 500).blob(DOCKER_FOREIGN_LAYER, URL), TOP1], CONFIG1, docker=True)
+    twins.push("app", document, "v1")
+    assert twins.tag("app", document.digest, "v2")
+    assert twins.collect().summary == (4, 0, 0)  # it is marked all the same
+    twins.delete_blob("app", TOP1.digest)
+    assert not twins.tag("app", document.digest, "v3")
+
+
+def test_a_child_without_its_bytes_is_a_part_that_is_gone(twins):
+    outer = index([EMPTY])
+    twins.push("lists", outer, "v1")
+    twins.collect()
+    twins.upload("app", Payload(outer.content))  # as a blob: that alone brings the index back, and not its child
+    assert not twins.tag("lists", outer.digest, "v2")
+    assert not twins.delete("lists", EMPTY.digest)
+    assert twins.collect().blobs == [outer.digest]
 
 
 def test_bytes_under_two_digests_are_one_file_there_and_two_blobs_here(twins):
