@@ -159,6 +159,11 @@ class Pair:
                 with pytest.raises(UnknownReference):
                     call(f"{repository}@{digest}")
 
+    def upload_manifest(self, repository: str, thing: Thing) -> None:
+        """Upload the bytes of a manifest as if they were any blob."""
+        accepted = self.oracle.upload(repository, thing.oracle.own)
+        assert self.engine.upload(repository, qs.Blob(thing.digest, thing.oracle.own.size)).accepted == accepted
+
     def tag(self, which: int, name: str) -> None:
         """Tag a linked manifest."""
         if self.links():

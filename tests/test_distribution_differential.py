@@ -23,6 +23,7 @@ from quotasim.model.oci import (
 
 from .distribution import (
     Document,
+    Payload,
     RealRegistry,
     Twins,
     WidePayload,
@@ -121,6 +122,7 @@ steps = st.one_of(
     st.tuples(st.just("push"), st.just("lists"), st.sampled_from(HOLLOW), tags, st.just(False)),
     st.tuples(st.just("list a layer"), repositories, st.sampled_from(LAYERS), tags),
     st.tuples(st.just("upload"), repositories, st.sampled_from([*LAYERS, *CONFIGS, *WIDE])),
+    st.tuples(st.just("upload a manifest"), repositories, st.sampled_from(WORLD)),
     st.tuples(st.just("mount"), numbers, repositories),
     st.tuples(st.just("delete blob"), numbers),
     st.tuples(st.just("tag"), numbers, st.sampled_from(TAGS)),
@@ -156,6 +158,9 @@ def do(twins: Twins, step: tuple) -> None:
         repository, layer, tag = arguments
         twins.upload(repository, layer)
         twins.push(repository, index([Descriptor(layer.digest, layer.size, OCI_MANIFEST)]), tag)
+    elif kind == "upload a manifest":
+        repository, document = arguments
+        twins.upload(repository, Payload(document.content))
     elif kind == "upload":
         twins.upload(*arguments)
     elif kind == "mount":

@@ -174,6 +174,24 @@ def test_the_bytes_of_a_manifest_are_no_blob_of_its_repository(twins):
         assert not twins.delete_blob("app", document.digest)
 
 
+def test_a_deletion_takes_a_blob_link_of_the_same_digest_along_and_a_collection_does_not(twins):
+    own = Payload(M1.content)
+    for _ in range(2):
+        twins.push("app", M1, "v1")
+        twins.upload("app", own)
+        twins.push("app", M1, "v1")
+        assert own.digest in twins.blob_links()["app"]
+        assert twins.mount(own.digest, "app", "web")
+        twins.delete("app", M1.digest)
+        twins.compare()
+        assert own.digest not in twins.blob_links()["app"]
+    twins.push("app", M1, "v1")
+    twins.upload("app", own)
+    twins.push("app", M2, "v1")
+    assert twins.collect(delete_untagged=True).manifests == [M1.digest]
+    assert own.digest in twins.blob_links()["app"]
+
+
 def test_a_subject_is_neither_needed_nor_kept_and_keeps_nothing(twins):
     signature = image([TOP2], subject=M1)
     twins.push("app", signature, "v1")

@@ -89,6 +89,10 @@ class RegistryMachine(RuleBasedStateMachine):
     def upload(self, repository, layer):
         self.pair.upload(repository, layer)
 
+    @rule(repository=repositories, which=which)
+    def upload_manifest(self, repository, which):
+        self.pair.upload_manifest(repository, pick(self.things, which))
+
     @rule(which=which, repository=repositories)
     def mount(self, which, repository):
         self.pair.mount(which, repository)

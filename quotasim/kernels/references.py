@@ -254,6 +254,8 @@ def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, ev
     add_words(held.totals, TOTAL_LINKS, np.int64(-1))
     charged = np.int64(0)
     if rules.stale_blob_links:
+        if log.kind[row] == OP_DELETE:  # which takes a link to the same digest along, as a collector does not
+            charged += blob_link(graph, names, held, rules, ledger, cursor, repository, own, BLOB_UNSAID)[1]
         for e in range(first + 1, last):
             blob = np.int64(graph.target[e])
             if graph.flags[blob] & FLAG_FOREIGN == 0 and blob_link_of(held, repository, blob) != BLOB_REMOVED:
@@ -368,7 +370,8 @@ def push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, tim
         _store_again(graph, held, rules, manifest, log, row, event)
     if code == OP_PUSH and cursor[CURSOR_BLOB_LINKS] > 0:
         first, last = blob_range(graph, manifest)
-        for e in range(first, last):
+        # Where links are left behind, none is for a manifest's own bytes: one that somebody made stays beside it.
+        for e in range(first + rules.stale_blob_links, last):
             blob = np.int64(graph.own[manifest] if e == first else graph.target[e])
             change = blob_link(graph, names, held, rules, ledger, cursor, repository, blob, BLOB_UNSAID)[1]
             log.charged_bytes[row] += change

@@ -176,7 +176,9 @@ class OracleRegistry(Figures):
             self.links[repository, manifest.digest] = replace(
                 self.links[repository, manifest.digest], pushed_at=self.now
             )
-        brought = {(repository, digest) for digest in manifest.blobs()}
+        # Where links are left behind, one to the manifest's own bytes is no business of a push.
+        named = manifest.content() if self.rules.stale_blob_links else manifest.blobs()
+        brought = {(repository, digest) for digest in named}
         self.blob_links -= brought
         self.removed_blobs -= brought
         if tag is not None:
@@ -245,6 +247,8 @@ class OracleRegistry(Figures):
         self._forbid("delete", things)
         for key in tags:
             self._unbind(key)
+        if self.rules.stale_blob_links:
+            self.blob_links -= {(repository, digest) for digest in going}
         for digest in sorted(going):
             self._unlink(repository, digest)
 
