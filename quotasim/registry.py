@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from quotasim import explain, lookup, outcomes, populate, uploads
+from quotasim import explain, lookup, outcomes, populate
 from quotasim.accounting.basis import scope_of_repositories
 from quotasim.engine import Engine, Outcome, operations
 from quotasim.errors import (
@@ -21,13 +21,13 @@ from quotasim.errors import (
 from quotasim.gc.plan import GcPlan
 from quotasim.kernels import NULL, layout
 from quotasim.model.catalogue import add_manifest, children_first
-from quotasim.model.oci import Blob, Image, Index, parse_reference
+from quotasim.model.oci import Image, Index, parse_reference
 from quotasim.model.totals import exact_sum
 from quotasim.profiles import by_name
 from quotasim.profiles.base import RegistryProfile
 from quotasim.results import DeleteResult, GcResult, Preview, PushResult
 from quotasim.units import parse_duration, parse_size, parse_time
-from quotasim.view import RegistryView
+from quotasim.uploads import BlobOperations
 
 if TYPE_CHECKING:
     import os
@@ -40,7 +40,7 @@ Array = npt.NDArray[Any]
 TRACE_NAME = "trace.parquet"
 
 
-class Registry(RegistryView):
+class Registry(BlobOperations):
     """A simulated container registry of one kind.
 
     Parameters
@@ -52,6 +52,7 @@ class Registry(RegistryView):
 
     Examples
     --------
+    >>> from quotasim import Blob
     >>> registry = Registry("acr-premium", start="2026-01-01")
     >>> base, layer = Blob.synthetic("alpine", 3_000_000), Blob.synthetic("1 GiB", 2**30)
     >>> pushed = registry.push("1gb:latest", Image([base, layer]))
@@ -143,70 +144,6 @@ class Registry(RegistryView):
         if isinstance(images, Index):
             return self.push(reference, images)
         return self.push(reference, Index([image.on(platform) for platform, image in images.items()]))
-
-    def upload(self, repository: str, blob: Blob) -> PushResult:
-        """Upload a blob that no manifest names yet, as a client does before it pushes the manifest.
-
-        Returns
-        -------
-        PushResult; ``accepted`` is False where the quota or a lock refused it.
-
-        Raises
-        ------
-        InvalidReference : it is no repository's name.
-        DigestConflict : the digest is known with another size.
-        """
-        return uploads.upload(self._engine, repository, blob)
-
-    def mount(self, blob: Blob | str, source: str, target: str) -> PushResult:
-        """Link a blob of one repository in another, as a client does that need not upload it.
-
-        Parameters
-        ----------
-        blob : a config or a layer, or its digest.
-        source, target : repositories; they may be the same.
-
-        Returns
-        -------
-        PushResult; ``accepted`` is False where the quota or a lock refused it, and no byte is uploaded.
-
-        Raises
-        ------
-        UnknownBlob : the source does not have it. A real registry asks for an upload then.
-        InvalidDigest, InvalidReference
-
-        Examples
-        --------
-        >>> registry = Registry("distribution-2.8")
-        >>> base = Blob.synthetic("base", 100)
-        >>> registry.upload("app", base).uploaded_bytes, registry.mount(base, "app", "web").deduplicated_bytes
-        (100, 100)
-        """
-        return uploads.mount(self._engine, blob if isinstance(blob, str) else blob.digest, source, target)
-
-    def delete_blob(self, repository: str, digest: str) -> DeleteResult:
-        """Delete a config or a layer from one repository: the link to it there, and nothing else.
-
-        Other repositories have it as before, and manifests that name it hold it as before. But this repository has
-        it no more until it is uploaded, mounted or pushed again.
-
-        Raises
-        ------
-        UnknownBlob : the repository does not have it; the bytes of a manifest are not such a blob.
-        Locked : the repository is locked against deletion.
-        InvalidDigest, InvalidReference
-
-        Examples
-        --------
-        >>> registry = Registry("distribution-2.8")
-        >>> base = Blob.synthetic("base", 100)
-        >>> uploaded = registry.upload("app", base)
-        >>> registry.delete_blob("app", base.digest).freed_stored_bytes
-        0
-        >>> registry.apply(registry.plan_gc()).freed_stored_bytes
-        100
-        """
-        return uploads.delete_blob(self._engine, repository, digest)
 
     def tag(self, reference: str, tag: str) -> None:
         """Point a tag of the same repository to a manifest that is linked there.
