@@ -250,6 +250,12 @@ def test_bytes_under_two_digests_are_one_file_there_and_two_blobs_here(twins):
     assert twins.collect().blobs == [WIDE.filed]
 
 
+def test_an_index_of_a_child_that_is_not_there_is_refused_there_and_taken_here(twins):
+    listing = index([M1.model.descriptor])
+    assert twins.real.client.send("app", listing, "v1").told == (400, ("MANIFEST_BLOB_UNKNOWN",))
+    assert twins.ours.push("app:v1", listing.model).accepted
+
+
 def test_an_uploaded_foreign_layer_is_stored_there_and_not_here(twins):
     far = payload("far", 500)
     assert twins.real.client.upload("app", far.content).status == 201
