@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 import quotasim as qs
-from quotasim.errors import CollectionAborted, UnknownReference
+from quotasim.errors import CollectionAborted, UnknownBlob, UnknownReference
 from quotasim.model.oci import DOCKER_FOREIGN_LAYER, Descriptor
 
 from .distribution import Payload, RealRegistry, Twins, WidePayload, image, index, payload, scratch
@@ -248,6 +248,16 @@ def test_bytes_under_two_digests_are_one_file_there_and_two_blobs_here(twins):
     assert twins.real.disk().stored_bytes == WIDE.size
     assert twins.ours.usage().stored_bytes == 2 * WIDE.size
     assert twins.collect().blobs == [WIDE.filed]
+
+
+def test_a_part_swept_under_one_digest_and_kept_under_the_other_is_there_and_not_here(twins):
+    document = image([WIDE], CONFIG1)
+    twins.push("app", document, "v1")
+    twins.push("web", image([Payload(WIDE.content)], CONFIG1), "v1")
+    assert twins.collect().blobs == []
+    assert twins.real.client.send("app", document, "v2").status == 201
+    with pytest.raises(UnknownBlob):
+        twins.ours.tag("app:v1", "v2")
 
 
 def test_an_index_of_a_child_that_is_not_there_is_refused_there_and_taken_here(twins):

@@ -125,7 +125,12 @@ class Twins:
         return self._agreed(status == 202, lambda: self.ours.delete_blob(repository, digest), UnknownBlob)
 
     def tag(self, repository: str, digest: str, tag: str) -> bool:
-        """Tag a linked manifest, as clients do: fetch it and put it by the tag; return whether that could be done."""
+        """Tag a linked manifest, as clients do: fetch it and put it by the tag; return whether that could be done.
+
+        Neither is asked where only the real registry can have a part of it: swept under its sha512, kept under its sha256.
+        """
+        if self._is_kept_under_another_name(digest):
+            return False
         client = self.real.client
         found = client.get_manifest(repository, digest)
         assert found.status in (200, 404), found
@@ -135,6 +140,12 @@ class Twins:
             done, why = reply.status == 201, UnknownBlob
             assert done or reply.codes[0] == "MANIFEST_BLOB_UNKNOWN", reply
         return self._agreed(done, lambda: self.ours.tag(f"{repository}@{digest}", tag), why)
+
+    def _is_kept_under_another_name(self, manifest: str) -> bool:
+        content, stored = self.ours.engine.content, self.ours.engine.state.read("stored")
+        parts = content.targets(content.find_manifest(manifest)).tolist()
+        swept = {content.digest(blob) for blob in parts if not stored[blob]} & set(self.filed)
+        return any(self.filed[digest] in self.sizes() for digest in swept)
 
     def delete(self, repository: str, digest: str) -> bool:
         """Delete a manifest by its digest; return whether it was there."""
