@@ -127,7 +127,7 @@ class Twins:
     def tag(self, repository: str, digest: str, tag: str) -> bool:
         """Tag a linked manifest, as clients do: fetch it and put it by the tag; return whether that could be done.
 
-        Neither is asked where only the real registry can have a part of it: swept under its sha512, kept under its sha256.
+        Neither is asked where only the real registry can have a part: swept by its sha512, kept by its sha256.
         """
         if self._is_kept_under_another_name(digest):
             return False
