@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from quotasim.accounting.sharing import SharingRow
     from quotasim.comparison import Difference, KindRow, compare
     from quotasim.errors import (
+        CollectionAborted,
         DigestConflict,
         GateFailed,
         ImmutableTagRefused,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         TagDeletionRefused,
         TaggedManifestRefused,
         TimeReversed,
+        UnknownBlob,
         UnknownProfile,
         UnknownReference,
         UnknownRepository,
@@ -67,6 +69,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Basis",
     "Blob",
+    "CollectionAborted",
     "Decision",
     "DeleteResult",
     "Descriptor",
@@ -107,6 +110,7 @@ __all__ = [
     "TaggedManifestRefused",
     "TimeReversed",
     "TimelineRow",
+    "UnknownBlob",
     "UnknownProfile",
     "UnknownReference",
     "UnknownRepository",

@@ -24,8 +24,8 @@ def find_damage(engine: Engine) -> list[str]:
     cumulative sum of the
     log; charges per scope equal a recount; tags point to linked manifests and each link's list of tags is those
     that point to it;
-    parent counts equal the linked indexes; what is held and not foreign is stored, except where the kind sweeps
-    live blobs;
+    parent counts equal the linked indexes; what is held and not foreign is stored, unless a collector has
+    swept live blobs;
     ids and times are in range and the log's causes come before their effects.
 
     Notes
@@ -60,8 +60,8 @@ def _counts(engine: Engine) -> Iterator[str]:
             f"holders of blob {engine.content.digest(b)} is {state.read('holders')[b]}, "
             f"and {holders[b]} live manifests contain it ({np.count_nonzero(wrong)} such)"
         )
-    # Only a kind whose collector follows no index may lack bytes of what it holds: it sweeps children of live indexes.
-    if engine.profile.gc.index_children == "recursive":
+    # A policy that does not come upon a manifest, or not upon the name of a blob, has what they hold swept.
+    if not state.cursor[layout.CURSOR_LOST]:
         storable = (graph.flags & layout.FLAG_FOREIGN == 0) | engine.profile.counts_foreign
         missing = (holders > 0) & storable & (state.read("stored") == 0)
         if missing.any():

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 __all__ = [
+    "CollectionAborted",
     "DigestConflict",
     "GateFailed",
     "ImmutableTagRefused",
@@ -36,6 +37,7 @@ __all__ = [
     "TagDeletionRefused",
     "TaggedManifestRefused",
     "TimeReversed",
+    "UnknownBlob",
     "UnknownProfile",
     "UnknownReference",
     "UnknownRepository",
@@ -98,6 +100,23 @@ class UnknownRepository(QuotaSimError):
 
     def __str__(self) -> str:
         return _not_there("repository", self.repository, self.nearest)
+
+
+class UnknownBlob(QuotaSimError):
+    """A repository does not have this blob: nothing links it there, or its bytes are no longer stored.
+
+    Attributes
+    ----------
+    repository, digest : as they were asked for.
+    """
+
+    def __init__(self, repository: str, digest: str) -> None:
+        self.repository = repository
+        self.digest = digest
+        super().__init__(repository, digest)
+
+    def __str__(self) -> str:
+        return f"repository {self.repository!r} does not have the blob {self.digest}"
 
 
 class UnknownProfile(QuotaSimError):
@@ -336,6 +355,25 @@ class StalePlan(QuotaSimError):
             f"the plan was made for version {self.planned_version} of the state, "
             f"which is now at version {self.state_version}: make a new plan"
         )
+
+
+class CollectionAborted(QuotaSimError):
+    """A garbage collection of this policy fails here, before it has changed anything.
+
+    Attributes
+    ----------
+    repository : the one at which it fails: it has manifests, and never had a tag. None: the registry never stored
+        anything.
+    """
+
+    def __init__(self, repository: str | None = None) -> None:
+        self.repository = repository
+        super().__init__(repository)
+
+    def __str__(self) -> str:
+        if self.repository is None:
+            return "the collection fails: nothing was ever stored in this registry"
+        return f"the collection fails at repository {self.repository!r}: it has manifests and never had a tag"
 
 
 class StateDamaged(QuotaSimError):

@@ -12,7 +12,7 @@ from quotasim import lookup
 from quotasim.accounting import sharing
 from quotasim.accounting.selection import Hazard, tags_of
 from quotasim.engine import Engine
-from quotasim.errors import Locked, Refused
+from quotasim.errors import CollectionAborted, Locked, Refused
 from quotasim.kernels import NULL, layout
 from quotasim.model.log import EventKind
 from quotasim.model.oci import Role
@@ -148,7 +148,8 @@ def _collect(registry: Registry) -> None:
     if registry.profile.collection == "manual":
         if registry.profile.gc.grace:
             registry.engine.apply(until=registry.now + registry.profile.gc.grace)
-        registry.apply(registry.plan_gc())
+        with suppress(CollectionAborted):  # it frees nothing then
+            registry.apply(registry.plan_gc())
         return
     while (due := registry.engine.next_due()) is not None:
         registry.engine.apply(until=due)

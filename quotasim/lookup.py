@@ -14,7 +14,9 @@ from quotasim.model.oci import Reference, parse_reference, parse_repository
 
 
 def find(engine: Engine, reference: str) -> tuple[Reference, int]:
-    """Return a parsed reference and the link it names."""
+    """Return a parsed reference and the link it names; raises UnknownReference where that is nothing, or nothing that
+    can be read.
+    """
     ref = parse_reference(reference)
     engine.sync()
     repository = engine.names.repositories.find(ref.repository)
@@ -27,9 +29,52 @@ def find(engine: Engine, reference: str) -> tuple[Reference, int]:
         found = NULL if manifest == NULL else engine.names.links.find(repository, manifest)
         if found != NULL and engine.state.read("linked")[found]:
             link = found
-    if link == NULL:
+    if link == NULL or not is_readable(engine, link):
         raise UnknownReference(reference, nearest(engine, ref))
     return ref, link
+
+
+def is_readable(engine: Engine, link: int) -> bool:
+    """Return whether the manifest of a link is on disk: a collector may have swept it and left the link."""
+    own = engine.content.graph().own[engine.names.links.second[link]]
+    return bool(engine.state.read("stored")[own])
+
+
+def has_blob(engine: Engine, repository: int, blob: int) -> bool:
+    """Return whether a repository can give out a config or a layer: it is stored, and linked there by itself or, unless
+    it was deleted there, by a manifest that names it. O(references) once a version of the catalogue.
+    """
+    engine.sync()
+    state, links = engine.state, engine.names.links
+    if not state.read("stored")[blob]:
+        return False
+    said = state.blob_link_of(repository, blob)
+    if said != layout.BLOB_UNSAID:
+        return said == layout.BLOB_LINKED
+    indptr, by_blob = engine.content.manifests_by_blob()
+    naming = by_blob[indptr[blob] : indptr[blob + 1]]
+    naming = naming[engine.content.graph().kind[naming] != layout.KIND_INDEX]
+    found = links.find_all(np.full(naming.size, repository, np.int32), naming.astype(np.int32))
+    return bool(np.any(state.read("linked")[found[found != NULL]]))
+
+
+def missing_part(engine: Engine, link: int) -> str | None:
+    """Return the digest of the first config, layer or child of a manifest that its repository does not have, or None.
+
+    A child may be any blob of the repository. Foreign layers lie elsewhere.
+    """
+    graph, links = engine.content.graph(), engine.names.links
+    repository, manifest = int(links.first[link]), int(links.second[link])
+    for blob in engine.content.targets(manifest).tolist():
+        if graph.kind[manifest] == layout.KIND_INDEX and graph.blob_manifest[blob] != NULL:
+            below = links.find(repository, int(graph.blob_manifest[blob]))
+            if below != NULL and engine.state.read("linked")[below] and is_readable(engine, below):
+                continue
+        elif graph.flags[blob] & layout.FLAG_FOREIGN:
+            continue
+        if not has_blob(engine, repository, blob):
+            return engine.content.digest(blob)
+    return None
 
 
 def nearest(engine: Engine, ref: Reference) -> Sequence[str]:
@@ -70,7 +115,8 @@ def repository_row(engine: Engine, repository: str) -> int:
 def untagged_in(engine: Engine, repository: int) -> list[int]:
     """Return the untagged links of a repository, in digest order."""
     links = engine.linked_in(repository)
-    return [int(link) for link in links[engine.state.read("tag_count")[links] == 0]]
+    untagged = links[engine.state.read("tag_count")[links] == 0].tolist()
+    return [link for link in untagged if is_readable(engine, link)]
 
 
 def refuse_locked(

@@ -203,6 +203,23 @@ def holding_of(engine: Engine) -> Holding:
     )
 
 
+def _take_away(engine: Engine, source: Engine) -> None:
+    """Take from an engine what its source holds no more in spite of a manifest: bytes, and repositories' blobs."""
+    repositories, blobs = source.state.removed_blob_links()
+    lost = np.flatnonzero((engine.state.read("stored") != 0) & (source.state.read("stored") == 0))
+    if not blobs.size and not lost.size:
+        return
+    codes = np.concatenate((np.full(blobs.size, layout.OP_UNLINK_BLOB), np.full(lost.size, layout.OP_SWEEP)))
+    ops = operations(
+        codes,
+        np.full(codes.size, engine.state.now, np.int64),
+        blob=np.concatenate((blobs, lost)),
+        repository=np.concatenate((repositories, np.full(lost.size, NULL, np.int32))),
+    )
+    engine.apply(ops, importing=True)
+    engine.settled_events = len(engine.log)
+
+
 def under(engine: Engine, profile: RegistryProfile) -> Engine:
     """Return an engine that holds the same now, under another profile's rules. O(references)."""
     holding = holding_of(engine)
@@ -211,6 +228,7 @@ def under(engine: Engine, profile: RegistryProfile) -> Engine:
     other = Engine(profile, min(start, engine.state.now), engine.content, engine.names)
     other.sync()
     populate(other, holding, engine.state.now)
+    _take_away(other, engine)
     for name in ("tag_lock", "link_lock", "repository_lock"):
         other.state.replace(name, engine.state.read(name).copy())
     return other

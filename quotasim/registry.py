@@ -11,23 +11,23 @@ import numpy.typing as npt
 
 from quotasim import deletion, explain, lookup, outcomes, populate
 from quotasim.accounting.basis import scope_of_repositories
-from quotasim.accounting.quota import Decision
 from quotasim.engine import Engine, Outcome, operations
 from quotasim.errors import (
     InvalidReference,
     InvalidValue,
     StalePlan,
+    UnknownBlob,
 )
 from quotasim.gc.plan import GcPlan
 from quotasim.kernels import NULL, layout
 from quotasim.model.catalogue import add_manifest, children_first
-from quotasim.model.oci import Blob, Image, Index, parse_reference, parse_repository
+from quotasim.model.oci import Image, Index, parse_reference
 from quotasim.model.totals import exact_sum
 from quotasim.profiles import by_name
 from quotasim.profiles.base import RegistryProfile
 from quotasim.results import DeleteResult, GcResult, Preview, PushResult
 from quotasim.units import parse_duration, parse_size, parse_time
-from quotasim.view import RegistryView
+from quotasim.uploads import BlobOperations
 
 if TYPE_CHECKING:
     import os
@@ -40,7 +40,7 @@ Array = npt.NDArray[Any]
 TRACE_NAME = "trace.parquet"
 
 
-class Registry(RegistryView):
+class Registry(BlobOperations):
     """A simulated container registry of one kind.
 
     Parameters
@@ -52,6 +52,7 @@ class Registry(RegistryView):
 
     Examples
     --------
+    >>> from quotasim import Blob
     >>> registry = Registry("acr-premium", start="2026-01-01")
     >>> base, layer = Blob.synthetic("alpine", 3_000_000), Blob.synthetic("1 GiB", 2**30)
     >>> pushed = registry.push("1gb:latest", Image([base, layer]))
@@ -144,37 +145,20 @@ class Registry(RegistryView):
             return self.push(reference, images)
         return self.push(reference, Index([image.on(platform) for platform, image in images.items()]))
 
-    def upload(self, repository: str, blob: Blob) -> PushResult:
-        """Upload a blob that no manifest names yet, as a client does before it pushes the manifest."""
-        engine = self._engine
-        row = engine.content.add_blob(blob.digest, blob.size, blob.media_type or "")
-        where = engine.names.add_repository(parse_repository(repository))
-        engine.sync()
-        scope = int(scope_of_repositories(engine.names, self.profile.scope, np.array([where]))[0])
-        used = engine.ledger.used()[scope]
-        outcome = self._apply(np.array([layout.OP_UPLOAD]), blob=np.array([row]), repository=np.array([where]))
-        stored = exact_sum(engine.log.column("stored_bytes", outcome.first_event))
-        verdict = outcomes.verdict_of(self._engine, outcome, scope, used, f"{repository}@{blob.digest}")
-        uploaded = max(stored, 0) if verdict.decision is not Decision.REJECT else 0
-        return PushResult(
-            verdict.decision is not Decision.REJECT,
-            blob.digest,
-            uploaded,
-            (blob.size or 0) - uploaded,
-            verdict,
-        )
-
     def tag(self, reference: str, tag: str) -> None:
         """Point a tag of the same repository to a manifest that is linked there.
 
         Raises
         ------
         UnknownReference : ``reference`` names nothing here.
+        UnknownBlob : the repository does not have a part of the manifest, where the kind looks at that.
         Locked : the repository or the tag is locked against writing.
         ImmutableTagRefused : the tag points elsewhere, and this registry's tags do not move.
         """
         ref, link = lookup.find(self._engine, reference)
         target = parse_reference(f"{ref.repository}:{tag}")
+        if self.profile.tag_needs_parts and (missing := lookup.missing_part(self._engine, link)) is not None:
+            raise UnknownBlob(ref.repository, missing)
         repository = int(self._engine.names.links.first[link])
         row = lookup.tag_row(self._engine, repository, target.tag or "")
         self._engine.sync()

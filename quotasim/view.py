@@ -169,16 +169,33 @@ class RegistryView:
         """
         return deletion.find_hazards(self._engine, delete, deployed)
 
-    def plan_gc(self, policy: GcPolicy | None = None) -> GcPlan:
+    def plan_gc(self, policy: GcPolicy | str | None = None) -> GcPlan:
         """Return what a garbage collection would remove now; nothing is changed.
 
         Parameters
         ----------
-        policy : by default the profile's own.
+        policy : by default the profile's own; or the name of another of its policies.
+
+        Raises
+        ------
+        CollectionAborted : a run of this policy would fail here.
+        InvalidValue : the profile has no policy of this name.
+
+        Examples
+        --------
+        >>> from quotasim import Blob, Image, Registry
+        >>> registry = Registry("distribution-2.8")
+        >>> image = Image([Blob.synthetic("base", 100)], Blob.synthetic("config", 20))
+        >>> pushed = registry.push(f"app@{image.digest}", image)
+        >>> registry.plan_gc().swept
+        ()
+        >>> registry.plan_gc("delete-untagged")
+        Traceback (most recent call last):
+        quotasim.errors.CollectionAborted: ...
         """
         engine = self._engine
         engine.sync()
-        chosen = self.profile.gc if policy is None else policy
+        chosen = self.profile.gc_policy(policy) if isinstance(policy, str) else policy or self.profile.gc
         return plan(engine.content, engine.names, engine.state, engine.log, chosen, self.now)
 
     # --- checks, frames, files --------------------------------------------------------------------------------

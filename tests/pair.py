@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TypeVar
@@ -10,11 +11,13 @@ import pytest
 
 import quotasim as qs
 from quotasim.errors import (
+    CollectionAborted,
     ImmutableTagRefused,
     IndexChildRefused,
     Locked,
     TagDeletionRefused,
     TaggedManifestRefused,
+    UnknownBlob,
     UnknownReference,
     UnknownRepository,
 )
@@ -76,12 +79,23 @@ class Pair:
     # What is there
 
     def tags(self) -> list[str]:
-        """Return every tag, as references."""
-        return sorted(f"{repository}:{name}" for repository, name, _ in self.oracle.tags)
+        """Return every tag of a manifest that can be read, as references."""
+        there = self.oracle.readable()
+        tags = self.oracle.tags.items()
+        return sorted(f"{where}:{name}" for (where, name, _), digest in tags if (where, digest) in there)
 
     def links(self) -> list[str]:
-        """Return every linked manifest, as references."""
-        return sorted(f"{repository}@{digest}" for repository, digest in self.oracle.links)
+        """Return every linked manifest that can be read, as references."""
+        return sorted(f"{repository}@{digest}" for repository, digest in self.oracle.readable())
+
+    def blobs(self) -> list[tuple[str, str]]:
+        """Return every (repository, config or layer that a client may think is there)."""
+        named = {
+            (repository, blob)
+            for repository, digest in self.oracle.links
+            for blob in self.oracle.manifests[digest].blobs()
+        }
+        return sorted(named | self.oracle.blob_links)
 
     def references(self, which: Iterable[int]) -> list[str]:
         """Return some references, tags and digests mixed."""
@@ -116,7 +130,7 @@ class Pair:
                 of_engine()
             assert caught.value.message
         except oracle.NotThere:
-            with pytest.raises((UnknownReference, UnknownRepository)):
+            with pytest.raises((UnknownBlob, UnknownReference, UnknownRepository)):
                 of_engine()
         else:
             of_engine()
@@ -157,16 +171,45 @@ class Pair:
         accepted = self.oracle.upload(repository, oracle_blob(LAYERS[layer]))
         assert self.engine.upload(repository, LAYERS[layer]).accepted == accepted
 
+    def mount(self, which: int, target: str) -> None:
+        """Mount a blob that may be in its source, or may be gone from there."""
+        if self.blobs():
+            source, digest = pick(self.blobs(), which)
+            accepted: list[bool] = []
+            self.both(
+                lambda: accepted.append(self.engine.mount(digest, source, target).accepted),
+                lambda: accepted.append(self.oracle.mount(digest, source, target)),
+            )
+            assert len(set(accepted)) <= 1
+
+    def delete_blob(self, which: int) -> None:
+        """Delete a blob in one repository, or try to where it is gone."""
+        if self.blobs():
+            where, digest = pick(self.blobs(), which)
+            self.both(lambda: self.engine.delete_blob(where, digest), lambda: self.oracle.delete_blob(where, digest))
+
+    def ask_for_the_unreadable(self) -> None:
+        """Name what is linked and was swept: for every call by reference it is not there."""
+        for repository, digest in sorted(set(self.oracle.links) - self.oracle.readable()):
+            for call in (self.engine.pull, self.engine.delete, lambda named: self.engine.tag(named, "new")):
+                with pytest.raises(UnknownReference):
+                    call(f"{repository}@{digest}")
+
+    def upload_manifest(self, repository: str, thing: Thing) -> None:
+        """Upload the bytes of a manifest as if they were any blob."""
+        accepted = self.oracle.upload(repository, thing.oracle.own)
+        assert self.engine.upload(repository, qs.Blob(thing.digest, thing.oracle.own.size)).accepted == accepted
+
     def tag(self, which: int, name: str) -> None:
         """Tag a linked manifest."""
-        if self.oracle.links:
+        if self.links():
             reference = pick(self.links(), which)
             repository, digest = self.resolve(reference)
             self.both(lambda: self.engine.tag(reference, name), lambda: self.oracle.tag(repository, digest, name))
 
     def untag(self, which: int) -> None:
         """Remove a tag."""
-        if self.oracle.tags:
+        if self.tags():
             reference = pick(self.tags(), which)
             repository, _, name = self.key(reference)
             self.both(lambda: self.engine.untag(reference), lambda: self.oracle.untag(repository, name))
@@ -189,7 +232,7 @@ class Pair:
 
     def delete_untagged(self, repository: str) -> None:
         """Delete every untagged manifest of a repository that neither a lock nor the kind protects."""
-        linked = self.oracle.linked_in(repository)
+        linked = {digest for where, digest in self.oracle.readable() if where == repository}
         untagged = sorted(digest for digest in linked if not self.oracle.tags_of(repository, digest))
         if untagged:
             self.oracle.batch([("delete_allowed", repository, digest) for digest in untagged])
@@ -228,8 +271,14 @@ class Pair:
 
     def collect(self, policy: qs.GcPolicy | None = None) -> None:
         """Plan a collection, compare what it promises, apply it, compare what it did."""
-        plan = self.engine.plan_gc(policy)
-        expected = self.oracle.plan_gc(None if policy is None else gc_rules_of(policy))
+        rules = self.oracle.rules.gc if policy is None else gc_rules_of(policy)
+        aborts, where = self.oracle.aborts(rules)
+        if aborts:
+            with pytest.raises(CollectionAborted) as refused:
+                self.engine.plan_gc(policy)
+            assert refused.value.repository == where
+            return
+        plan, expected = self.engine.plan_gc(policy), self.oracle.plan_gc(rules)
         assert set(plan.removed) == expected.removed
         assert set(plan.unlinked) == expected.unlinked
         assert set(plan.swept) == expected.swept
@@ -340,7 +389,8 @@ def run_out(branch: oracle.OracleRegistry) -> Totals:
     found = {branch.now: totals_of(branch)}
     if branch.rules.collection == "manual":
         branch.advance(branch.rules.gc.grace)
-        branch.apply(branch.plan_gc())
+        with contextlib.suppress(oracle.CollectionAborted):
+            branch.apply(branch.plan_gc())
     end = branch.now + LONG
     while branch.now < end:
         found[branch.now] = totals_of(branch)

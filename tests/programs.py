@@ -8,6 +8,7 @@ from datetime import timedelta
 from hypothesis import strategies as st
 
 import quotasim as qs
+from quotasim import lookup
 from quotasim.errors import Locked, QuotaSimError, UnknownReference, UnknownRepository
 
 from .strategies import CONFIGS, DAY, LAYERS, MINUTE, REPOSITORIES, TAGS, WORLD
@@ -20,18 +21,23 @@ Step = tuple[str, int, int]
 
 
 def references(registry: qs.Registry) -> list[str]:
-    """Return every tag and every linked manifest of a registry, as references."""
-    names, state, content = registry.engine.names, registry.engine.state, registry.engine.content
+    """Return every tag and every linked manifest of a registry that can be read, as references."""
+    names, state, engine = registry.engine.names, registry.engine.state, registry.engine
     found = []
     for tag, link in enumerate(state.read("tag_link").tolist()):
-        if link >= 0:
+        if link >= 0 and lookup.is_readable(engine, link):
             repository = names.repositories.values[names.tag_repository[tag]]
             found.append(f"{repository}:{names.tag_label(tag)}")
     for link, linked in enumerate(state.read("linked").tolist()):
-        if linked:
-            repository = names.repositories.values[names.links.first[link]]
-            found.append(f"{repository}@{content.digest(int(content.graph().own[names.links.second[link]]))}")
+        if linked and lookup.is_readable(engine, link):
+            found.append(lookup.link_label(registry.engine, link))
     return sorted(found)
+
+
+def blobs(registry: qs.Registry) -> list[tuple[str, str]]:
+    """Return every (repository, digest) of a layer that some repository may have."""
+    names = registry.engine.names.repositories.values
+    return sorted((name, layer.digest) for name in names for layer in [*LAYERS, WIDE])
 
 
 def _there(act: Callable[[qs.Registry, str, int], object]) -> Callable[[qs.Registry, int, int], object]:
@@ -55,6 +61,19 @@ def _upload(registry: qs.Registry, one: int, other: int) -> object:
     return registry.upload(REPOSITORIES[one % len(REPOSITORIES)], layers[other % len(layers)])
 
 
+def _mount(registry: qs.Registry, one: int, other: int) -> object:
+    there = blobs(registry)
+    if not there:
+        return None
+    source, digest = there[one % len(there)]
+    return registry.mount(digest, source, REPOSITORIES[other % len(REPOSITORIES)])
+
+
+def _delete_blob(registry: qs.Registry, one: int, other: int) -> object:
+    there = blobs(registry)
+    return registry.delete_blob(*there[one % len(there)]) if there else None
+
+
 def _lock(registry: qs.Registry, reference: str, other: int) -> object:
     target = reference if other % 3 else f"{reference.partition('@')[0].partition(':')[0]}/"
     registry.lock(target, write=other % 2 == 0, delete=other % 4 < 2)
@@ -69,6 +88,8 @@ STEPS: dict[str, Callable[[qs.Registry, int, int], object]] = {
     "push": _push,
     "push again": _push,
     "upload": _upload,
+    "mount": _mount,
+    "delete blob": _delete_blob,
     "tag": _there(lambda registry, reference, other: registry.tag(reference, TAGS[other % len(TAGS)])),
     "untag": _there(lambda registry, reference, other: registry.untag(reference)),
     "delete": _there(lambda registry, reference, other: registry.delete(reference)),

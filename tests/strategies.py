@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from hypothesis import HealthCheck, settings
 
@@ -69,7 +69,8 @@ def made_profiles() -> Iterator[qs.RegistryProfile]:
         counts_manifests=False,
         **waiting,
     )
-    yield profile("distribution-2.8", "delete-untagged", gc=qs.GcPolicy(roots="TAGS", index_children="direct"))
+    delete_untagged = qs.Registry("distribution-2.8", start=START).profile.gc_policy("delete-untagged")
+    yield profile("distribution-2.8", "delete-untagged", gc=delete_untagged)
     yield profile(
         "harbor",
         "small-immutable",
@@ -99,14 +100,7 @@ PROFILES |= {made.name: made for made in made_profiles()}
 
 def gc_rules_of(policy: qs.GcPolicy) -> oracle.GcRules:
     """Return a policy as the oracle knows it."""
-    return oracle.GcRules(
-        policy.roots,
-        policy.index_children,
-        policy.referrers,
-        policy.grace,
-        policy.honour_blob_links,
-        policy.drops_blob_links,
-    )
+    return oracle.GcRules(**asdict(policy))
 
 
 def rules_of(profile: qs.RegistryProfile) -> oracle.Rules:
@@ -126,6 +120,7 @@ def rules_of(profile: qs.RegistryProfile) -> oracle.Rules:
         referrers=profile.referrers,
         stale_blob_links=profile.stale_blob_links,
         report_lag=profile.report_lag,
+        tag_needs_parts=profile.tag_needs_parts,
         write_lock_blocks_delete=profile.write_lock_blocks_delete,
         delete_by_tag=profile.delete_by_tag,
         collects_untagged_pushes=profile.collects_untagged_pushes,

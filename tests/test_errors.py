@@ -11,6 +11,7 @@ import pytest
 
 from quotasim import errors
 from quotasim.errors import (
+    CollectionAborted,
     DigestConflict,
     GateFailed,
     ImmutableTagRefused,
@@ -30,6 +31,7 @@ from quotasim.errors import (
     TagDeletionRefused,
     TaggedManifestRefused,
     TimeReversed,
+    UnknownBlob,
     UnknownProfile,
     UnknownReference,
     UnknownRepository,
@@ -50,6 +52,24 @@ CASES = [
         UnknownRepository("team-b/web"),
         {"repository": "team-b/web", "nearest": ()},
         "there is no repository 'team-b/web'",
+        1,
+    ),
+    (
+        UnknownBlob("team-a/web", DIGEST),
+        {"repository": "team-a/web", "digest": DIGEST},
+        f"repository 'team-a/web' does not have the blob {DIGEST}",
+        1,
+    ),
+    (
+        CollectionAborted("team-a/web"),
+        {"repository": "team-a/web"},
+        "the collection fails at repository 'team-a/web': it has manifests and never had a tag",
+        1,
+    ),
+    (
+        CollectionAborted(),
+        {"repository": None},
+        "the collection fails: nothing was ever stored in this registry",
         1,
     ),
     (

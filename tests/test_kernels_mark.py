@@ -68,3 +68,38 @@ def test_what_is_stored_and_not_marked(blobs: list[tuple[bool, bool]]) -> None:
     out = np.empty(len(blobs), np.int32)
     count = mark.unmarked(stored, marked, out)
     assert out[:count].tolist() == [b for b, (there, wanted) in enumerate(blobs) if there and not wanted]
+
+
+@checked(60)
+@given(world=worlds(), data=st.data())
+def test_links_that_can_be_read(world: World, data: st.DataObject) -> None:
+    count = len(world.links)
+    flags = st.lists(st.booleans(), min_size=count, max_size=count)
+    linked, ever = data.draw(flags), data.draw(flags)
+    graph, names = world.graph(), world.names()
+    events = np.where(np.array(ever, bool), np.arange(count), -1).astype(np.int32)
+    walked = np.zeros(names.namespace.shape[0], np.uint8)
+    mark.repositories_with_blobs(graph, names, events, walked)
+    foreign = graph.flags & layout.FLAG_FOREIGN != 0
+    brought = {
+        repository
+        for link, (repository, m) in enumerate(world.links)
+        if ever[link]
+        and graph.kind[m] == layout.KIND_IMAGE
+        and not all(foreign[blob] for blob in world.manifests[m].listed)
+    }
+    assert set(np.flatnonzero(walked).tolist()) == brought
+    stored = np.array(data.draw(st.lists(st.booleans(), min_size=foreign.size, max_size=foreign.size)), np.uint8)
+    out = np.full(count, 7, np.uint8)
+    mark.readable_links(graph, names, np.array(linked, np.uint8), walked, stored, out)
+    assert out.tolist() == [
+        int(linked[link] and repository in brought and stored[world.manifests[m].own])
+        for link, (repository, m) in enumerate(world.links)
+    ]
+
+
+def test_marks_of_sha512_names_are_cleared() -> None:
+    flags = np.array([0, layout.FLAG_SHA512, layout.FLAG_FOREIGN, layout.FLAG_SHA512 | layout.FLAG_FOREIGN], np.uint8)
+    marked = np.ones(4, np.uint8)
+    mark.unmark_sha512(flags, marked)
+    assert marked.tolist() == [1, 0, 1, 0]

@@ -50,6 +50,10 @@ policies = st.builds(
     grace=st.sampled_from([0, 1, 3 * MINUTE, 5 * MINUTE]),
     honour_blob_links=st.booleans(),
     drops_blob_links=st.sampled_from(["never", "unmarked", "idle"]),
+    honour_sha512=st.booleans(),
+    repositories=st.sampled_from(["ALL", "WITH_BLOBS"]),
+    needs_blobs=st.booleans(),
+    needs_tags=st.booleans(),
 )
 
 
@@ -98,6 +102,18 @@ class RegistryMachine(RuleBasedStateMachine):
     def upload(self, repository, layer):
         self.pair.upload(repository, layer)
 
+    @rule(repository=repositories, which=which)
+    def upload_manifest(self, repository, which):
+        self.pair.upload_manifest(repository, pick(self.things, which))
+
+    @rule(which=which, repository=repositories)
+    def mount(self, which, repository):
+        self.pair.mount(which, repository)
+
+    @rule(which=which)
+    def delete_blob(self, which):
+        self.pair.delete_blob(which)
+
     @rule(which=which, name=tags)
     def tag(self, which, name):
         self.pair.tag(which, name)
@@ -138,6 +154,7 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(policy=st.none() | policies)
     def collect(self, policy):
         self.pair.collect(policy)
+        self.pair.ask_for_the_unreadable()
 
     @rule(which=several)
     def preview(self, which):

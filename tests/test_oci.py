@@ -155,6 +155,23 @@ def test_synthetic_blobs_stand_for_their_label():
 # Image manifests
 
 
+def test_a_layer_says_where_it_lies_in_the_manifest_alone():
+    url = "https://layers.example.com/base"
+    far = Blob(A, 7, DOCKER_FOREIGN_LAYER, [url])
+    image = Image([far, TOP], CONFIG, media_type=DOCKER_MANIFEST)
+    assert json.loads(image.manifest_bytes())["layers"][0] == {
+        "mediaType": DOCKER_FOREIGN_LAYER,
+        "digest": A,
+        "size": 7,
+        "urls": [url],
+    }
+    assert Image([Blob(A, 7, urls=(url,))], CONFIG).layers[0].urls == (url,)
+    assert image.digest != Image([Blob(A, 7, DOCKER_FOREIGN_LAYER), TOP], CONFIG, media_type=DOCKER_MANIFEST).digest
+    for wrong in (url, [1], ["\u00e9"], 5):
+        with pytest.raises(InvalidValue, match="urls must be"):
+            Blob(A, 7, urls=wrong)
+
+
 def test_bytes_of_an_image_manifest():
     image = Image([BASE, TOP, BASE], CONFIG, platform="linux/amd64", annotations={"z": "\u00e9", "a": "<&>"})
     expected = (

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quotasim.errors import CollectionAborted
 from quotasim.gc.policy import GcPolicy
 from quotasim.kernels import NULL, layout, mark
 from quotasim.model.content import Content
@@ -82,12 +83,20 @@ def find_garbage(content: Content, names: Names, state: State, log: EventLog, po
     -------
     Rows in ascending order. Nothing is changed.
 
+    Raises
+    ------
+    CollectionAborted : a run would fail (``needs_blobs``, ``needs_tags`` of the policy).
+
     Notes
     -----
     O(references of kept manifests + links + blobs). With ``roots="ALL"`` no link goes.
     """
     graph, arrays = content.graph(), names.arrays()
-    linked = state.read("linked")
+    if policy.needs_blobs and not np.any(state.read("stored_event") != NULL):
+        raise CollectionAborted
+    linked = readable_links(content, names, state, log, policy)
+    if policy.needs_tags and policy.roots == "TAGS":
+        _refuse_without_tags(names, state, linked)
     if policy.roots == "ALL":
         keep = linked.copy()
     else:
@@ -113,6 +122,8 @@ def find_garbage(content: Content, names: Names, state: State, log: EventLog, po
     marked = np.zeros(content.blob_count, np.uint8)
     visited = mark.mark_blobs(graph, live, marked)
     repositories, linked_blobs = state.explicit_blob_links()
+    if not policy.honour_sha512:
+        mark.unmark_sha512(graph.flags, marked)
     if policy.honour_blob_links:
         marked[linked_blobs] = 1
     stored = state.read("stored")
@@ -133,14 +144,49 @@ def find_garbage(content: Content, names: Names, state: State, log: EventLog, po
     return Garbage(links, blob_links, garbage.copy(), int(visited))
 
 
+def readable_links(content: Content, names: Names, state: State, log: EventLog, policy: GcPolicy) -> Array:
+    """Return the links that a collector comes upon, uint8[L]: of the repositories that it walks, those whose manifest
+    is on disk to be read. The others are no roots, and stay.
+    """
+    linked = state.read("linked")
+    walked = np.ones(len(names.repositories), np.uint8)
+    if policy.repositories == "WITH_BLOBS":
+        walked[:] = 0
+        uploaded = log.column("repository")[log.column("kind") == layout.OP_UPLOAD]
+        walked[uploaded] = 1
+        mark.repositories_with_blobs(content.graph(), names.arrays(), state.read("link_event"), walked)
+    if walked.all() and not state.cursor[layout.CURSOR_LOST]:
+        return linked
+    readable = np.empty_like(linked)
+    mark.readable_links(content.graph(), names.arrays(), linked, walked, state.read("stored"), readable)
+    return readable
+
+
+def _refuse_without_tags(names: Names, state: State, linked: Array) -> None:
+    """Raise CollectionAborted at the first repository, in the order of a walk, with links and never a tag."""
+    tagged = np.zeros(len(names.repositories), bool)
+    tagged[names.tag_repository[state.read("tag_event") != NULL]] = True
+    found = np.unique(names.links.first[linked != 0])
+    never = [names.repositories.values[row] for row in found[~tagged[found]].tolist()]
+    if never:
+        raise CollectionAborted(min(never, key=lambda name: name.split("/")))
+
+
 def reclaimable_bytes(content: Content, names: Names, state: State, log: EventLog, policy: GcPolicy, at: int) -> int:
-    """Return the bytes that a run of ``policy`` at ``at`` would take off the disk. Cost of :func:`find_garbage`."""
-    garbage = find_garbage(content, names, state, log, policy, at)
+    """Return the bytes that a run of ``policy`` at ``at`` would take off the disk; 0 where it would fail. Cost of
+    :func:`find_garbage`.
+    """
+    try:
+        garbage = find_garbage(content, names, state, log, policy, at)
+    except CollectionAborted:
+        return 0
     return exact_sum(content.graph().size[garbage.blobs])
 
 
 def plan(content: Content, names: Names, state: State, log: EventLog, policy: GcPolicy, at: int) -> GcPlan:
-    """Return the plan of a run of ``policy`` at ``at``. Pure; cost of :func:`find_garbage` and a sort of what goes."""
+    """Return the plan of a run of ``policy`` at ``at``. Pure; cost and errors of :func:`find_garbage`, and a sort of
+    what goes.
+    """
     garbage = find_garbage(content, names, state, log, policy, at)
     own = content.graph().own
     manifest_digests = content.digests(own[names.links.second[garbage.links]])

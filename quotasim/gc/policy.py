@@ -23,6 +23,12 @@ class GcPolicy:
     honour_blob_links : whether an uploaded blob that no manifest names yet stays.
     drops_blob_links : which explicit blob links a run takes away: ``"never"`` any; those to blobs that it finds
         ``"unmarked"``; all that are ``"idle"``, whose blob was stored at least ``grace`` ago.
+    honour_sha512 : whether a blob stays that a manifest names by its sha512. A store that files everything under its
+        sha256 may mark the name that it read, and sweep the bytes.
+    repositories : ``"ALL"``: every one is walked; ``"WITH_BLOBS"``: those to which ever a blob came, by an upload, a
+        mount or the push of an image. In the others nothing is a root, and nothing is removed.
+    needs_blobs : whether a run fails in a registry that never stored anything.
+    needs_tags : whether a run with ``roots="TAGS"`` fails at a repository that has manifests and never had a tag.
 
     Examples
     --------
@@ -36,6 +42,10 @@ class GcPolicy:
     grace: int = 0
     honour_blob_links: bool = False
     drops_blob_links: Literal["never", "unmarked", "idle"] = "never"
+    honour_sha512: bool = True
+    repositories: Literal["ALL", "WITH_BLOBS"] = "ALL"
+    needs_blobs: bool = False
+    needs_tags: bool = False
 
     def __post_init__(self) -> None:
         choices = (
@@ -43,6 +53,7 @@ class GcPolicy:
             ("index_children", self.index_children, ("recursive", "direct")),
             ("referrers", self.referrers, ("follow", "pin", "stay", "stay and pin", "ignore")),
             ("drops_blob_links", self.drops_blob_links, ("never", "unmarked", "idle")),
+            ("repositories", self.repositories, ("ALL", "WITH_BLOBS")),
         )
         for name, value, allowed in choices:
             if value not in allowed:

@@ -59,7 +59,8 @@ CURSOR_SWEEP_TAIL, CURSOR_CASCADE, CURSOR_SCOPE_MANIFESTS, CURSOR_SCOPE_BLOBS, C
 )
 CURSOR_NEEDED, CURSOR_EVENT_BASE, CURSOR_SHORT, CURSOR_CAUSE, CURSOR_REFUSED = 11, 12, 13, 14, 15
 CURSOR_REMOVED_LINK, CURSOR_REMOVED_ROW = 16, 17  # a removal under way: its link or NULL, and its event's row
-CURSOR_SIZE = 18
+CURSOR_LOST = 18  # 1 once a collector swept what a live manifest holds: from then on pushes look at every blob
+CURSOR_SIZE = 19
 PHASE_BEFORE, PHASE_OPERATION, PHASE_AFTER = 0, 1, 2
 
 # totals: rows of two words
@@ -79,6 +80,9 @@ WORD = 32
 WORD_MASK = (1 << WORD) - 1
 EMPTY = -1
 ANY_REPOSITORY = 0x7FFFFFFF
+
+# An explicit blob link: somebody put the blob there; or somebody took it away, whatever manifests there name it.
+BLOB_LINKED, BLOB_UNSAID, BLOB_REMOVED = 1, 0, 2
 
 
 class Graph(NamedTuple):
@@ -131,7 +135,7 @@ class Holdings(NamedTuple):
     tag_lock: np.ndarray  # uint8[T]   LOCK_* bits
     link_lock: np.ndarray  # uint8[L]
     repository_lock: np.ndarray  # uint8[R]
-    blob_links: np.ndarray  # int64[cap, 2]  (repository << 32 | blob, 1); under ANY_REPOSITORY how many repositories
+    blob_links: np.ndarray  # int64[cap, 2]  (repository << 32 | blob, BLOB_*); by ANY_REPOSITORY how many are LINKED
     totals: np.ndarray  # int64[TOTAL_SIZE, 2]  two-word totals
 
 

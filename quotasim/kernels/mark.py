@@ -3,12 +3,55 @@
 import numpy as np
 
 from quotasim.kernels.compile import kernel, part
-from quotasim.kernels.layout import KIND_INDEX, NULL, REFERRERS_FOLLOW, REFERRERS_PIN
+from quotasim.kernels.layout import (
+    FLAG_FOREIGN,
+    FLAG_SHA512,
+    KIND_INDEX,
+    NULL,
+    REFERRERS_FOLLOW,
+    REFERRERS_PIN,
+)
 from quotasim.kernels.prefetch import prefetch
 from quotasim.kernels.scopes import find_link, first_at_least
 from quotasim.kernels.tables import home_slot
 
 AHEAD = 4  # links by which each stage asks for memory early
+
+
+@kernel
+def repositories_with_blobs(graph, names, link_event, found):
+    """Note the repositories to which an image was ever pushed: it brought its config or a layer.
+
+    link_event  int32[L]
+    found       uint8[R]  1 where a blob is known to have been; WRITTEN
+    cost        O(L)
+    """
+    for link in range(link_event.shape[0]):
+        repository = np.int64(names.link_repository[link])
+        if link_event[link] == NULL or found[repository]:
+            continue
+        m = np.int64(names.link_manifest[link])
+        if graph.kind[m] == KIND_INDEX:
+            continue
+        for e in range(graph.indptr[m], graph.indptr[m + 1]):
+            if graph.flags[np.int64(graph.target[e])] & FLAG_FOREIGN == 0:
+                found[repository] = 1
+                break
+
+
+@kernel
+def readable_links(graph, names, linked, walked, stored, out):
+    """The links that a collector comes upon: of repositories that it walks, the manifest's own bytes on disk.
+
+    linked  uint8[L]
+    walked  uint8[R]
+    stored  uint8[B]
+    out     uint8[L]  WRITTEN
+    """
+    for link in range(linked.shape[0]):
+        out[link] = 0
+        if linked[link] and walked[names.link_repository[link]]:
+            out[link] = stored[np.int64(graph.own[np.int64(names.link_manifest[link])])]
 
 
 @kernel
@@ -120,6 +163,14 @@ def mark_blobs(graph, live, marked):
             for e in range(np.uint64(first), np.uint64(last)):
                 marked[np.uint64(graph.target[e])] = 1
     return visited
+
+
+@kernel
+def unmark_sha512(flags, marked):
+    """Clear the marks of blobs that are named by their sha512. O(B)."""
+    for b in range(flags.shape[0]):
+        if flags[b] & FLAG_SHA512:
+            marked[b] = 0
 
 
 @kernel

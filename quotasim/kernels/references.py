@@ -5,10 +5,14 @@ import numpy as np
 from quotasim.kernels.compile import part
 from quotasim.kernels.layout import (
     BASIS_TAGGED,
+    BLOB_LINKED,
+    BLOB_REMOVED,
+    BLOB_UNSAID,
     CURSOR_BLOB_LINKS,
     CURSOR_CASCADE,
     CURSOR_COLLECT_TAIL,
     CURSOR_LOG,
+    CURSOR_LOST,
     CURSOR_NEEDED,
     FLAG_FOREIGN,
     FLAG_UNKNOWN_SIZE,
@@ -52,6 +56,7 @@ from quotasim.kernels.layout import (
 from quotasim.kernels.scopes import (
     absent_bytes,
     blob_link,
+    blob_link_of,
     blob_range,
     change_scope,
     find_link,
@@ -210,6 +215,21 @@ def _hold(graph, names, held, rules, link, log, row, event):
 
 
 @part
+def _store_again(graph, held, rules, manifest, log, row, event):
+    """Store what a push brings and a collector had swept although it was held: that :func:`_hold` takes for stored."""
+    first, last = blob_range(graph, manifest)
+    for e in range(first, last):
+        blob = np.int64(graph.own[manifest] if e == first else graph.target[e])
+        if held.stored[blob] or not is_storable(graph, rules, blob):
+            continue
+        held.stored[blob] = 1
+        held.stored_event[blob] = event
+        log.stored_bytes[row] += graph.size[blob]
+        if rules.mode == MODE_STORED:
+            log.charged_bytes[row] += graph.size[blob]
+
+
+@part
 def is_storable(graph, rules, blob):
     """Whether the kind would put ``blob`` on disk: not where it is foreign, unless the kind counts those."""
     return not rules.special or graph.flags[blob] & FLAG_FOREIGN == 0 or rules.counts_foreign
@@ -266,10 +286,12 @@ def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, ev
     # Only a deletion takes others along: a collector takes what its plan or its wait says, and no more.
     deleted = log.kind[row] == OP_DELETE
     if rules.stale_blob_links:
+        if log.kind[row] == OP_DELETE:  # which takes a link to the same digest along, as a collector does not
+            charged += blob_link(graph, names, held, rules, ledger, cursor, repository, own, BLOB_UNSAID)[1]
         for e in range(first + 1, last):
             blob = np.int64(graph.target[e])
-            if graph.flags[blob] & FLAG_FOREIGN == 0:
-                charged += blob_link(graph, names, held, rules, ledger, cursor, repository, blob, True)[1]
+            if graph.flags[blob] & FLAG_FOREIGN == 0 and blob_link_of(held, repository, blob) != BLOB_REMOVED:
+                charged += blob_link(graph, names, held, rules, ledger, cursor, repository, blob, BLOB_LINKED)[1]
     charged += change_scope(graph, names, rules, ledger, cursor, repository, manifest, np.int64(-1), np.int64(0))
     if graph.kind[manifest] == KIND_INDEX:
         for e in range(graph.indptr[manifest], graph.indptr[manifest + 1]):
@@ -382,11 +404,15 @@ def push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, tim
         _hold(graph, names, held, rules, link, log, row, event)
     elif code == OP_PUSH:
         held.link_event[link] = event
+    if code == OP_PUSH and cursor[CURSOR_LOST]:
+        _store_again(graph, held, rules, manifest, log, row, event)
     if code == OP_PUSH and cursor[CURSOR_BLOB_LINKS] > 0:
         first, last = blob_range(graph, manifest)
-        for e in range(first, last):
+        # Where links are left behind, none is for a manifest's own bytes: one that somebody made stays beside it.
+        for e in range(first + rules.stale_blob_links, last):
             blob = np.int64(graph.own[manifest] if e == first else graph.target[e])
-            log.charged_bytes[row] += blob_link(graph, names, held, rules, ledger, cursor, repository, blob, False)[1]
+            change = blob_link(graph, names, held, rules, ledger, cursor, repository, blob, BLOB_UNSAID)[1]
+            log.charged_bytes[row] += change
     if tag != NULL:
         old = np.int64(held.tag_link[tag])
         held.tag_event[tag] = event
@@ -404,14 +430,14 @@ def upload(graph, names, held, rules, ledger, cursor, blob, repository, log, row
     """One blob upload into event ``row``: stored, with an explicit link."""
     if held.repository_lock[repository] & LOCK_WRITE:
         return np.int64(REASON_LOCKED)
-    changed, charged = blob_link(graph, names, held, rules, ledger, cursor, repository, blob, True)
+    before = blob_link_of(held, repository, blob)
+    charged = blob_link(graph, names, held, rules, ledger, cursor, repository, blob, BLOB_LINKED)[1]
     size = graph.size[blob]
     stores = held.stored[blob] == 0 and is_storable(graph, rules, blob)
     if rules.mode == MODE_STORED and stores:
         charged += size
     if exceeds(rules, ledger, scope_of(names, rules, repository), charged):
-        if changed:
-            blob_link(graph, names, held, rules, ledger, cursor, repository, blob, False)
+        blob_link(graph, names, held, rules, ledger, cursor, repository, blob, before)
         cursor[CURSOR_NEEDED] = charged
         return np.int64(REASON_QUOTA)
     if stores:
@@ -436,9 +462,11 @@ def untag(graph, names, held, rules, ledger, queues, cursor, tag, time, log, row
 
 
 @part
-def sweep(graph, held, rules, blob, log, row):
+def sweep(graph, held, rules, cursor, blob, log, row):
     """Take a stored blob off the disk, in event ``row``."""
     held.stored[blob] = 0
+    if held.holders[blob] > 0:
+        cursor[CURSOR_LOST] = 1
     log.stored_bytes[row] = -graph.size[blob]
     if rules.mode == MODE_STORED:
         log.charged_bytes[row] = -graph.size[blob]

@@ -19,6 +19,7 @@ import numpy as np
 from quotasim.kernels.compile import kernel, leaf, part
 from quotasim.kernels.layout import (
     BASIS_TAGGED,
+    BLOB_REMOVED,
     CURSOR_BLOB_LINKS,
     CURSOR_CASCADE,
     CURSOR_CAUSE,
@@ -372,12 +373,12 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
                 else:
                     untag(graph, names, held, rules, ledger, queues, cursor, tag, time, log, row, event)
             elif kind == OP_UNLINK_BLOB:
-                changed, charged = blob_link(graph, names, held, rules, ledger, cursor, repository, blob, False)
+                changed, charged = blob_link(graph, names, held, rules, ledger, cursor, repository, blob, BLOB_REMOVED)
                 log.charged_bytes[row] = charged
                 if changed and not is_held(held, cursor, blob):
                     release(held, rules, queues, cursor, blob, event, time)
             elif kind == OP_SWEEP:
-                sweep(graph, held, rules, blob, log, row)
+                sweep(graph, held, rules, cursor, blob, log, row)
             elif kind == OP_DELETE or kind == OP_COLLECT:
                 if kind == OP_DELETE and requested:
                     reason = refusal(names, held, rules, link)

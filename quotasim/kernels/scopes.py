@@ -7,6 +7,8 @@ from quotasim.kernels.layout import (
     ANY_REPOSITORY,
     BASIS_LINKED,
     BASIS_TAGGED,
+    BLOB_LINKED,
+    BLOB_UNSAID,
     CURSOR_BLOB_LINKS,
     CURSOR_SCOPE_BLOBS,
     CURSOR_SCOPE_MANIFESTS,
@@ -238,21 +240,29 @@ def change_scope(graph, names, rules, ledger, cursor, repository, manifest, link
 
 
 @part
-def blob_link(graph, names, held, rules, ledger, cursor, repository, blob, present):
-    """Set or clear the explicit link of ``blob`` in ``repository``; returns (changed, change of the charge in
-    bytes).
+def blob_link_of(held, repository, blob):
+    """What is said of ``blob`` in ``repository``: BLOB_LINKED, BLOB_REMOVED, or BLOB_UNSAID."""
+    slot = find_slot(held.blob_links, (repository << 32) | blob)
+    return np.int64(held.blob_links[slot, 1]) if held.blob_links[slot, 0] != EMPTY else np.int64(BLOB_UNSAID)
+
+
+@part
+def blob_link(graph, names, held, rules, ledger, cursor, repository, blob, wanted):
+    """Say BLOB_LINKED, BLOB_UNSAID or BLOB_REMOVED (``wanted``) of ``blob`` in ``repository``; returns (whether an
+    explicit link came or went, change of the charge in bytes).
     """
     table = held.blob_links
-    sign = np.int64(1 if present else -1)
     key = (repository << 32) | blob
     # What was never there is not cleared: a key made only to say so would fill the table, and no caller makes room.
-    if not present and table[find_slot(table, key), 0] == EMPTY:
+    if wanted == BLOB_UNSAID and table[find_slot(table, key), 0] == EMPTY:
         return False, np.int64(0)
     slot, new = count_slot(table, key)
     cursor[CURSOR_BLOB_LINKS] += new
-    if (table[slot, 1] != 0) == present:
+    before = table[slot, 1]
+    table[slot, 1] = wanted
+    sign = np.int64(wanted == BLOB_LINKED) - np.int64(before == BLOB_LINKED)
+    if sign == 0:
         return False, np.int64(0)
-    table[slot, 1] += sign
     slot, new = count_slot(table, (np.int64(ANY_REPOSITORY) << 32) | blob)
     cursor[CURSOR_BLOB_LINKS] += new
     table[slot, 1] += sign

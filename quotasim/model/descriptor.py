@@ -116,6 +116,7 @@ class Blob:
     digest : ``sha256:`` or ``sha512:`` and lower-case hexadecimal digits.
     size : bytes as stored (compressed), 0 to 2**63 - 1; None where it is not known.
     media_type : None stands for the usual one of its role in the manifest's format, which `Image` fills in.
+    urls : where a client may fetch it, as foreign layers say it: part of the manifest's JSON, and nothing else here.
 
     Raises
     ------
@@ -125,12 +126,17 @@ class Blob:
     digest: str
     size: int | None
     media_type: str | None = None
+    urls: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         parse_digest(self.digest)
         object.__setattr__(self, "size", checked_size(self.size))
         if self.media_type is not None:
             check_media_type("media_type", self.media_type)
+        is_list = isinstance(self.urls, tuple | list)
+        if not is_list or not all(isinstance(url, str) and url.isascii() for url in self.urls):
+            raise InvalidValue("urls", self.urls, "a list of urls, which are ASCII texts")
+        object.__setattr__(self, "urls", tuple(self.urls))
 
     @classmethod
     def synthetic(cls, label: str, size: int | None, media_type: str | None = None) -> Self:

@@ -380,13 +380,15 @@ class Index(_Manifest):
 
 def _json_of(part: Blob | Descriptor) -> dict[str, object]:
     content: dict[str, object] = {"mediaType": part.media_type, "digest": part.digest, "size": part.size}
+    if isinstance(part, Blob) and part.urls:
+        content["urls"] = list(part.urls)
     if isinstance(part, Descriptor) and part.platform is not None:
         content["platform"] = parse_platform(part.platform)
     return content
 
 
 def _with_media_type(blob: Blob, media_type: str) -> Blob:
-    return blob if blob.media_type is not None else Blob(blob.digest, blob.size, media_type)
+    return blob if blob.media_type is not None else Blob(blob.digest, blob.size, media_type, blob.urls)
 
 
 def _checked_parts(name: str, parts: Iterable[Any], kind: type | UnionType, expected: str) -> tuple[Any, ...]:

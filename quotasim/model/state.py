@@ -10,10 +10,14 @@ import numpy.typing as npt
 from quotasim.kernels import NULL
 from quotasim.kernels.layout import (
     ANY_REPOSITORY,
+    BLOB_LINKED,
+    BLOB_REMOVED,
+    BLOB_UNSAID,
     CURSOR_BLOB_LINKS,
     CURSOR_CASCADE,
     CURSOR_COLLECT_HEAD,
     CURSOR_COLLECT_TAIL,
+    CURSOR_LOST,
     CURSOR_SCOPE_BLOBS,
     CURSOR_SCOPE_MANIFESTS,
     CURSOR_SIZE,
@@ -25,7 +29,7 @@ from quotasim.kernels.layout import (
     Holdings,
     Queues,
 )
-from quotasim.kernels.tables import rehash
+from quotasim.kernels.tables import find_pairs, rehash
 from quotasim.model.columns import Column
 from quotasim.model.content import Content
 from quotasim.model.names import Names, empty_table
@@ -198,10 +202,26 @@ class State:
 
     def explicit_blob_links(self) -> tuple[Array, Array]:
         """Return (repositories int32[n], blobs int32[n]) of explicit blob links, sorted. O(links ever made)."""
+        return self._blob_links(BLOB_LINKED)
+
+    def removed_blob_links(self) -> tuple[Array, Array]:
+        """Return (repositories int32[n], blobs int32[n]) of blobs deleted in a repository, whatever manifests there
+        name them; sorted. O(links ever made).
+        """
+        return self._blob_links(BLOB_REMOVED)
+
+    def _blob_links(self, said: int) -> tuple[Array, Array]:
         table = self.read("blob_links")
-        used = table[(table[:, 0] != EMPTY) & (table[:, 1] != 0)]
-        keys = np.sort(used[(used[:, 0] >> 32) != ANY_REPOSITORY, 0])
-        return (keys >> 32).astype(np.int32), (keys & 0xFFFFFFFF).astype(np.int32)
+        # Under ANY_REPOSITORY are counts, which may be the same numbers.
+        used = (table[:, 0] != EMPTY) & ((table[:, 0] >> WORD) != ANY_REPOSITORY) & (table[:, 1] == said)
+        keys = np.sort(table[used, 0])
+        return (keys >> WORD).astype(np.int32), (keys & 0xFFFFFFFF).astype(np.int32)
+
+    def blob_link_of(self, repository: int, blob: int) -> int:
+        """Return BLOB_LINKED, BLOB_REMOVED or BLOB_UNSAID of one blob in one repository."""
+        found = np.empty(1, np.int32)
+        find_pairs(self.read("blob_links"), np.array([repository], np.int32), np.array([blob], np.int32), found)
+        return BLOB_UNSAID if found[0] == NULL else int(found[0])
 
     def grow_blob_links(self, rows: int) -> None:
         """Make room for ``rows`` more explicit blob links, dropping those that are gone."""
@@ -221,17 +241,22 @@ class State:
         self.replace(name, rows)
         self.cursor[head_at], self.cursor[tail_at] = 0, rows.shape[0]
 
-    def restore_blob_links(self, repository: Array, blob: Array) -> None:
-        """Become a state with exactly these explicit blob links, each once (a snapshot)."""
-        blobs, repositories = np.unique(blob, return_counts=True)
+    def restore_blob_links(self, repository: Array, blob: Array, removed: Array) -> None:
+        """Become a state with exactly these explicit blob links, some of them ``removed``, each once (a snapshot)."""
+        blobs, repositories = np.unique(blob[~removed], return_counts=True)
         rows = np.empty((blob.shape[0] + blobs.shape[0], 2), np.int64)
         rows[: blob.shape[0], 0] = (repository.astype(np.int64) << WORD) | blob
-        rows[: blob.shape[0], 1] = 1
+        rows[: blob.shape[0], 1] = np.where(removed, BLOB_REMOVED, BLOB_LINKED)
         rows[blob.shape[0] :, 0] = (ANY_REPOSITORY << WORD) | blobs.astype(np.int64)
         rows[blob.shape[0] :, 1] = repositories
         table = empty_table(rows.shape[0])
         self.cursor[CURSOR_BLOB_LINKS] = rehash(rows, table, 0)
         self.replace("blob_links", table)
+
+    def note_lost(self, foreign: Array, *, stores_foreign: bool) -> None:
+        """Tell the kernel, of a state that was read, whether anything is held and not stored (a snapshot)."""
+        missing = (self.read("holders") > 0) & (self.read("stored") == 0)
+        self.cursor[CURSOR_LOST] = bool(np.any(missing & (stores_foreign | ~foreign)))
 
     def scope_rows(self) -> tuple[int, int]:
         """Return how many rows the ledger's two tables use."""

@@ -82,10 +82,12 @@ ACR_PREMIUM = RegistryProfile(
             "tags_refusal": _doc("container-registry-delete.md", "a digest is deleted with all its tags"),
             "immutable_tags": _doc("container-registry-image-lock.md", "off: single tags are locked instead"),
             "immutable_refusal": _doc("container-registry-image-lock.md", "off: single tags are locked instead"),
+            "tag_needs_parts": _assumed("whether a manifest is checked again when it is tagged is not said"),
             "write_lock_blocks_delete": _doc(
                 "container-registry-image-lock.md", "write-enabled false blocks deletion too"
             ),
             "gc": _assumed("everything linked is a root; unreferenced blobs go after the same few minutes"),
+            "gc_policies": _assumed("the service collects by itself, and nobody can run it another way"),
         }
     ),
 )

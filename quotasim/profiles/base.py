@@ -37,6 +37,7 @@ class Source:
     note: str = ""
 
 
+DEFAULT_POLICY = "default"
 NOT_SOURCED = frozenset({"name", "title", "sources"})
 
 
@@ -80,8 +81,11 @@ class RegistryProfile:
     immutable_tags : ``"off"``; ``"move"``: a bound tag cannot be moved to another manifest; ``"keep"``: nor can it, or
         a manifest that has one, be deleted.
     immutable_refusal : what a client sees who tries.
+    tag_needs_parts : whether a tag is put to a manifest only while its repository has every part of it: the config and
+        layers that are not foreign, or the children.
     write_lock_blocks_delete : whether a lock against writing also forbids deletion.
-    gc : the policy behind ``reclaimable_bytes`` and of ``plan_gc()`` without arguments.
+    gc : the policy behind ``reclaimable_bytes`` and of ``plan_gc()`` without arguments, named ``"default"``.
+    gc_policies : what else the kind's collector can be told to do, by name: ``plan_gc("delete-untagged")``.
     sources : one :class:`Source` for every field above.
     """
 
@@ -112,8 +116,10 @@ class RegistryProfile:
     tags_refusal: Refusal | None = None
     immutable_tags: Literal["off", "move", "keep"] = "off"
     immutable_refusal: Refusal | None = None
+    tag_needs_parts: bool = False
     write_lock_blocks_delete: bool = False
     gc: GcPolicy = field(default_factory=GcPolicy)
+    gc_policies: Mapping[str, GcPolicy] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     sources: Mapping[str, Source] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -123,6 +129,8 @@ class RegistryProfile:
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise InvalidValue(name, value, "0 or more, or None")
+        if DEFAULT_POLICY in self.gc_policies:
+            raise InvalidValue("gc_policies", DEFAULT_POLICY, "other names: this one is the field gc")
         for name in ("sweep_after", "report_lag"):
             if getattr(self, name) < 0:
                 raise InvalidValue(name, getattr(self, name), "0 or more microseconds")
@@ -151,6 +159,24 @@ class RegistryProfile:
     def displayed_limit(self) -> int | None:
         """The limit that the kind's display shows."""
         return self.limit if self.included is None else self.included
+
+    def gc_policy(self, name: str) -> GcPolicy:
+        """Return a policy of this kind by its name.
+
+        Raises
+        ------
+        InvalidValue : it has none of this name.
+
+        Examples
+        --------
+        >>> from quotasim.profiles import by_name
+        >>> by_name("distribution-2.8").gc_policy("delete-untagged").roots
+        'TAGS'
+        """
+        policies = {DEFAULT_POLICY: self.gc, **self.gc_policies}
+        if name not in policies:
+            raise InvalidValue("policy", name, f"a GcPolicy or one of {self.name}'s: {', '.join(sorted(policies))}")
+        return policies[name]
 
     def unsourced_fields(self) -> list[str]:
         """Return the fields that no :class:`Source` backs."""

@@ -28,6 +28,19 @@ def _read(path: str, note: str) -> Source:
 _GC = "registry/storage/garbagecollect.go"
 _MANIFESTS = "registry/handlers/manifests.go"
 
+_PLAIN = GcPolicy(
+    roots="ALL",
+    index_children="direct",
+    referrers="ignore",
+    grace=0,
+    honour_blob_links=False,
+    honour_sha512=False,
+    repositories="WITH_BLOBS",
+    needs_blobs=True,
+)
+
+_PLAIN_3 = GcPolicy(roots="ALL", referrers="ignore", grace=0, honour_blob_links=False, drops_blob_links="unmarked")
+
 DISTRIBUTION_2_8 = RegistryProfile(
     name="distribution-2.8",
     title="CNCF distribution 2.8",
@@ -38,7 +51,9 @@ DISTRIBUTION_2_8 = RegistryProfile(
     stale_blob_links=True,
     delete_by_tag="resolve",
     tag_refusal=Refusal(400, "DIGEST_INVALID", "provided digest did not match uploaded content"),
-    gc=GcPolicy(roots="ALL", index_children="direct", referrers="ignore", grace=0, honour_blob_links=False),
+    tag_needs_parts=True,
+    gc=_PLAIN,
+    gc_policies=MappingProxyType({"delete-untagged": replace(_PLAIN, roots="TAGS", needs_tags=True)}),
     sources=MappingProxyType(
         {
             "scope": _ran("one blob store for all repositories; a blob pushed to two repositories is one data file"),
@@ -69,7 +84,18 @@ DISTRIBUTION_2_8 = RegistryProfile(
             "immutable_tags": _NO_SETTING,
             "immutable_refusal": _NO_SETTING,
             "write_lock_blocks_delete": _NO_SETTING,
-            "gc": _ran("all revisions are roots; a manifest marks its direct references only; orphan blobs go at once"),
+            "tag_needs_parts": _ran(
+                "a tag is put by putting the manifest again: 400 MANIFEST_BLOB_UNKNOWN for a layer without link, or a "
+                "child without a revision, in that repository"
+            ),
+            "gc": _ran(
+                "all revisions are roots; a manifest marks its direct references only; orphan blobs go at once; a "
+                "repository without _layers is not walked; sha512 names do not mark; an unused root fails"
+            ),
+            "gc_policies": _ran(
+                "--delete-untagged: revisions that no tag of their repository points to go; the run fails at a "
+                "repository that has a revision and never had a tag"
+            ),
         }
     ),
 )
@@ -80,7 +106,8 @@ DISTRIBUTION_3 = replace(
     title="CNCF distribution 3",
     delete_by_tag="tag",
     tag_refusal=None,
-    gc=GcPolicy(roots="ALL", referrers="ignore", grace=0, honour_blob_links=False, drops_blob_links="unmarked"),
+    gc=_PLAIN_3,
+    gc_policies=MappingProxyType({"delete-untagged": replace(_PLAIN_3, roots="TAGS")}),
     sources=MappingProxyType(
         {
             "scope": _read("registry/storage/paths.go", "one blob store for all repositories"),
@@ -111,6 +138,10 @@ DISTRIBUTION_3 = replace(
             "immutable_tags": _NO_SETTING,
             "immutable_refusal": _NO_SETTING,
             "write_lock_blocks_delete": _NO_SETTING,
+            "tag_needs_parts": Source(
+                "as distribution-2.8", "assumed", "2026-11-25", "a tag is put by putting the manifest again"
+            ),
+            "gc_policies": _read(_GC, "--delete-untagged: revisions that no tag of their repository points to go"),
             "gc": _read(
                 _GC,
                 "all revisions are roots; children are followed; _layers links to what is not marked go. That the mark "

@@ -85,6 +85,8 @@ ECR = RegistryProfile(
                 "what docker push printed ('tag invalid: ...'); the API says ImageTagAlreadyExistsException",
             ),
             "write_lock_blocks_delete": _assumed("ECR has no locks"),
+            "tag_needs_parts": _assumed("whether a manifest is checked again when it is tagged is not said"),
+            "gc_policies": _assumed("no other way of running the collector is modelled"),
             "gc": _assumed("what no image names goes within a day"),
         }
     ),

@@ -88,6 +88,8 @@ GAR = RegistryProfile(
             "immutable_tags": _assumed("off unless the repository is set so: 'keep' is its rule then"),
             "immutable_refusal": _assumed("the wording was not found"),
             "write_lock_blocks_delete": _assumed("Artifact Registry has no locks"),
+            "tag_needs_parts": _assumed("whether a manifest is checked again when it is tagged is not said"),
+            "gc_policies": _assumed("no other way of running the collector is modelled"),
             "gc": _assumed("what no image names goes within a day"),
         }
     ),

@@ -73,6 +73,8 @@ GITLAB = RegistryProfile(
             "immutable_tags": _assumed("off: protection rules for tags are GitLab's, not the registry's"),
             "immutable_refusal": _assumed("what the registry answers was not read"),
             "write_lock_blocks_delete": _assumed("GitLab has no locks"),
+            "tag_needs_parts": _assumed("whether a manifest is checked again when it is tagged is not said"),
+            "gc_policies": _assumed("no other way of running the collector is modelled"),
             "gc": _doc(_ONLINE_GC, "dangling: no tag, no parent list, no referrer; blobs without any manifest"),
         }
     ),

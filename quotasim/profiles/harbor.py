@@ -80,6 +80,8 @@ HARBOR = RegistryProfile(
             ),
             "immutable_refusal": _code("src/pkg/immutable", "the words of ErrImmutable; the status was read elsewhere"),
             "write_lock_blocks_delete": _assumed("Harbor has no locks"),
+            "tag_needs_parts": _assumed("whether a manifest is checked again when it is tagged is not said"),
+            "gc_policies": _assumed("no other way of running the collector is modelled"),
             "gc": _code(
                 _GC,
                 "delete_untagged and a window of 2 h by default; links idle for longer go too. That the window also "

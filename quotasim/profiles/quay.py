@@ -67,6 +67,8 @@ QUAY = RegistryProfile(
             "immutable_tags": _assumed("off: tag immutability came later than the version read"),
             "immutable_refusal": _assumed("not read"),
             "write_lock_blocks_delete": _assumed("Quay has no locks"),
+            "tag_needs_parts": _assumed("whether a manifest is checked again when it is tagged is not said"),
+            "gc_policies": _assumed("no other way of running the collector is modelled"),
             "gc": _code(_GC, "kept: with a tag, expired ones within the time machine too, a parent or a referrer"),
         }
     ),

@@ -49,8 +49,10 @@ REFCOUNT = RegistryProfile(
                 "stale_blob_links",
                 "report_lag",
                 "delete_by_tag",
+                "tag_needs_parts",
                 "write_lock_blocks_delete",
                 "gc",
+                "gc_policies",
             ),
             _OWN,
         )

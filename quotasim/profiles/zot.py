@@ -68,6 +68,8 @@ ZOT = RegistryProfile(
             "immutable_tags": _assumed("zot has none; access control may forbid updates"),
             "immutable_refusal": _assumed("zot has none"),
             "write_lock_blocks_delete": _assumed("zot has no locks"),
+            "tag_needs_parts": _assumed("whether a manifest is checked again when it is tagged is not said"),
+            "gc_policies": _assumed("no other way of running the collector is modelled"),
             "gc": _code(_GC, "untagged, in no index, without a subject, older than the delay; then blobs as old"),
         }
     ),

@@ -12,7 +12,7 @@ late_children      manifests that an index named before they were known
 repositories       name, namespace, lock (bits: 1 no writing, 2 no deletion)
 tags               repository, name, platform (replayed histories), the link it points to (null: none), lock
 links              (repository, manifest), linked now or once; events, tags, parent indexes, lock, pulled_at
-blob_links         (repository, blob) of uploads that no manifest names yet
+blob_links         (repository, blob) of uploads that no manifest names yet; removed: deleted there as a blob
 events             the log: time, kind, reason, what it was about, its cause, and signed deltas
 scopes             charged and limit bytes of each scope of the profile (limit null: none)
 scope_manifests    the counts behind the charge, where the profile's rule keeps its own

@@ -110,6 +110,7 @@ def profile_as_json(profile: RegistryProfile) -> dict[str, Any]:
     for name, value in plain.items():
         if isinstance(value, Refusal):
             plain[name] = asdict(value)
+    plain["gc_policies"] = {name: asdict(policy) for name, policy in profile.gc_policies.items()}
     plain["sources"] = {name: asdict(source) for name, source in profile.sources.items()}
     return plain
 
@@ -134,4 +135,8 @@ def profile_from_json(plain: dict[str, Any]) -> RegistryProfile:
     except (msgspec.ValidationError, InvalidValue) as error:
         reason = f"the profile is not valid: {error}"
         raise WrongHeader(reason) from None
-    return replace(profile, sources=MappingProxyType(dict(profile.sources)))
+    return replace(
+        profile,
+        gc_policies=MappingProxyType(dict(profile.gc_policies)),
+        sources=MappingProxyType(dict(profile.sources)),
+    )

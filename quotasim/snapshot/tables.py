@@ -103,7 +103,7 @@ TABLES: Final[dict[str, tuple[Field, ...]]] = {
         Field("estimated", Kind.FLAG),
         Field("pulled_at", Kind.TIME, nullable=True),
     ),
-    "blob_links": (_id("repository_id", "repositories"), _id("blob_id", "blobs")),
+    "blob_links": (_id("repository_id", "repositories"), _id("blob_id", "blobs"), Field("removed", Kind.FLAG)),
     "events": (
         _id("event_id", "events"),
         Field("time", Kind.TIME),
@@ -247,7 +247,9 @@ def _names(engine: Engine) -> dict[str, Table]:
     key = names.tags.first
     links = len(names.links)
     pulled = state.read("pulled_at")
-    repository, blob = state.explicit_blob_links()
+    linked, removed = state.explicit_blob_links(), state.removed_blob_links()
+    repository, blob = (np.concatenate((linked[k], removed[k])) for k in range(2))
+    order = np.lexsort((blob, repository))
     return {
         "repositories": {
             "repository_id": numbered(len(names.repositories)),
@@ -266,7 +268,11 @@ def _names(engine: Engine) -> dict[str, Table]:
             "manifest_id": names.links.second,
             "pulled_at": pulled if pulled.size else np.full(links, NULL, np.int64),
         },
-        "blob_links": {"repository_id": repository, "blob_id": blob},
+        "blob_links": {
+            "repository_id": repository[order],
+            "blob_id": blob[order],
+            "removed": order >= linked[0].size,
+        },
     }
 
 

@@ -6,8 +6,9 @@ pushed: the very bytes that `quotasim.Image` and `quotasim.Index` write, so that
 
 from .client import Client, Reply
 from .disk import Disk, Repository, read_disk
-from .documents import Document, Payload, fields_of, image, index, payload, written
+from .documents import Document, Payload, WidePayload, fields_of, image, index, payload, written
 from .server import Collection, RealRegistry, find_program, scratch
+from .twins import Twins, pick
 
 __all__ = [
     "Client",
@@ -18,11 +19,14 @@ __all__ = [
     "RealRegistry",
     "Reply",
     "Repository",
+    "Twins",
+    "WidePayload",
     "fields_of",
     "find_program",
     "image",
     "index",
     "payload",
+    "pick",
     "read_disk",
     "scratch",
     "written",

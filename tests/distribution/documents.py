@@ -29,11 +29,14 @@ PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/s390x", "linux
 EMPTY = b"{}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Payload:
     """A blob with its bytes."""
 
     content: bytes
+
+    def __repr__(self) -> str:
+        return f"<{self.size} bytes, {self.digest[:19]}>"
 
     @property
     def digest(self) -> str:
@@ -50,14 +53,29 @@ class Payload:
         """How many bytes there are."""
         return len(self.content)
 
-    def blob(self, media_type: str | None = None) -> Blob:
+    def blob(self, media_type: str | None = None, *urls: str) -> Blob:
         """Give the blob as quotasim knows it."""
-        return Blob(self.digest, self.size, media_type)
+        return Blob(self.digest, self.size, media_type, urls)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
+class WidePayload(Payload):
+    """A blob that its client calls by its sha512. The real registry files its bytes under their sha256 all the same."""
+
+    @property
+    def digest(self) -> str:
+        """The sha512 of the bytes."""
+        return self.sha512
+
+    @property
+    def filed(self) -> str:
+        """The sha256 of the bytes."""
+        return sha256(self.content)
+
+
+@dataclass(frozen=True, repr=False)
 class Document:
-    """A manifest, its bytes, and what it is made of.
+    """A manifest, its bytes, and what it is made of. Shown by its description, since a test may fail with dozens.
 
     Attributes
     ----------
@@ -78,6 +96,9 @@ class Document:
     children: tuple[Document, ...] = ()
     references: tuple[str, ...] = ()
     subject: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self.description}>"
 
     @property
     def digest(self) -> str:
@@ -103,7 +124,7 @@ def payload(seed: str, size: int = 40) -> Payload:
 
 
 def image(
-    layers: Iterable[Payload] = (),
+    layers: Iterable[Payload | Blob] = (),
     config: Payload | None = None,
     *,
     docker: bool = False,
@@ -112,11 +133,14 @@ def image(
     config_media_type: str | None = None,
     annotations: Mapping[str, str] | None = None,
 ) -> Document:
-    """Make an OCI image manifest, or one of Docker's schema 2. Without a config an OCI image has the empty one."""
+    """Make an OCI image manifest, or one of Docker's schema 2. Without a config an OCI image has the empty one.
+
+    A layer given as a `Blob` lies elsewhere: it says its media type and urls itself, and is not pushed.
+    """
     listed = tuple(layers)
     refers = subject.model if isinstance(subject, Document) else subject
     model = qs.Image(
-        [layer.blob() for layer in listed],
+        [layer if isinstance(layer, Blob) else layer.blob() for layer in listed],
         None if config is None else config.blob(config_media_type),
         subject=refers,
         artifact_type=artifact_type,
@@ -125,8 +149,9 @@ def image(
     )
     said = [f"{'schema 2' if docker else 'OCI'} image of {len(listed)} layers"]
     said += [f"artifact type {artifact_type}"] * (artifact_type is not None)
-    payloads = [Payload(EMPTY) if config is None else config, *listed]
-    return _document(model, payloads, (), [part.digest for part in payloads], said)
+    parts = [Payload(EMPTY) if config is None else config, *listed]
+    payloads = [part for part in parts if isinstance(part, Payload)]
+    return _document(model, payloads, (), [part.digest for part in parts], said)
 
 
 def index(

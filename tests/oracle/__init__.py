@@ -6,11 +6,12 @@ hold the engine against it; `test_oracle.py` holds it against numbers worked out
 """
 
 from .content import Blob, GcRules, Manifest, Rules, image, index, namespace_of
-from .registry import GcPlan, Locked, NotThere, OracleRegistry, Refused
+from .registry import CollectionAborted, GcPlan, Locked, NotThere, OracleRegistry, Refused
 from .rows import Row, exclusive_bytes, exclusive_rest, rows
 
 __all__ = [
     "Blob",
+    "CollectionAborted",
     "GcPlan",
     "GcRules",
     "Locked",

@@ -83,6 +83,10 @@ class GcRules:
     grace: int = 0
     honour_blob_links: bool = False
     drops_blob_links: str = "never"
+    honour_sha512: bool = True
+    repositories: str = "ALL"
+    needs_blobs: bool = False
+    needs_tags: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ class Rules:
     referrers: str = "ignore"
     stale_blob_links: bool = False
     report_lag: int = 0
+    tag_needs_parts: bool = False
     write_lock_blocks_delete: bool = False
     delete_by_tag: str = "manifest"
     collects_untagged_pushes: bool = False

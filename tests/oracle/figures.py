@@ -31,6 +31,10 @@ class Figures:
         self.links: dict[Link, LinkTimes] = {}
         self.tags: dict[TagKey, str] = {}
         self.blob_links: set[Link] = set()
+        self.removed_blobs: set[Link] = set()  # deleted there as blobs, whatever manifests there name them
+        self.had_blobs: set[str] = set()  # repositories to which a blob ever came
+        self.had_tags: set[str] = set()  # repositories that ever had a tag
+        self.was_used = False  # whether anything was ever stored
         self.stored: dict[str, int] = {}  # digest -> when it was put on disk or last uploaded
         self.released: dict[str, int] = {}  # digest -> when it last lost its last holder, or its last link having none
 
@@ -86,6 +90,16 @@ class Figures:
     def holders(self, blob: str) -> set[str]:
         """Return the live manifests whose blobs contain this one."""
         return {digest for digest in self.live() if blob in self.manifests[digest].blobs()}
+
+    def readable(self) -> set[Link]:
+        """Return the links whose manifest is on disk; a collection may have swept it and left the link."""
+        return {(where, digest) for where, digest in self.links if digest in self.stored}
+
+    def blobs_in(self, repository: str) -> set[str]:
+        """Return the configs and layers that a repository has: stored, and linked there by themselves or a manifest."""
+        named = {blob for digest in self.linked_in(repository) for blob in self.manifests[digest].content()}
+        named -= {blob for where, blob in self.removed_blobs if where == repository}
+        return (named | {blob for where, blob in self.blob_links if where == repository}) & set(self.stored)
 
     def linked_blobs(self) -> set[str]:
         """Return the blobs with an explicit blob link in any repository."""

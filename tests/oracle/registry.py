@@ -23,6 +23,10 @@ class Refused(PermissionError):
     """The kind refuses the operation; the argument says which rule: "tag", "child", "tags" or "immutable"."""
 
 
+class CollectionAborted(RuntimeError):
+    """A collection fails at this repository, or (None) because nothing was ever stored."""
+
+
 @dataclass(frozen=True)
 class GcPlan:
     """What a collection at one time would remove, unlink and sweep."""
@@ -60,6 +64,16 @@ class OracleRegistry(Figures):
     def upload(self, repository: str, blob: Blob) -> bool:
         """Upload a blob; return whether the limit lets it in."""
         return self.batch([("upload", repository, blob)])[0]
+
+    def mount(self, digest: str, source: str, target: str) -> bool:
+        """Link a blob that one repository has in another; return whether the limit lets it in."""
+        self._require_blob(source, digest)
+        return self.batch([("upload", target, self.blobs[digest])])[0]
+
+    def delete_blob(self, repository: str, digest: str) -> None:
+        """Take a blob from a repository; manifests that name it hold it as before."""
+        self._require_blob(repository, digest)
+        self.batch([("delete_blob", repository, digest)])
 
     def tag(self, repository: str, digest: str, name: str) -> None:
         """Point a tag to a manifest linked in the repository."""
@@ -155,16 +169,23 @@ class OracleRegistry(Figures):
         self.manifests.setdefault(manifest.digest, manifest)
         for digest, blob in manifest.blobs().items():
             self.blobs.setdefault(digest, blob)
+        for digest, blob in manifest.blobs().items():
+            if digest not in self.stored and (not blob.foreign or self.rules.stores_foreign):
+                self.stored[digest] = self.now
+        self.was_used = True
+        if any(not blob.foreign for blob in manifest.content().values()):
+            self.had_blobs.add(repository)
         if (repository, manifest.digest) not in self.links:
             self.links[repository, manifest.digest] = LinkTimes(self.now)
-            for digest, blob in manifest.blobs().items():
-                if digest not in self.stored and (not blob.foreign or self.rules.stores_foreign):
-                    self.stored[digest] = self.now
         else:
             self.links[repository, manifest.digest] = replace(
                 self.links[repository, manifest.digest], pushed_at=self.now
             )
-        self.blob_links -= {(repository, digest) for digest in manifest.blobs()}
+        # Where links are left behind, one to the manifest's own bytes is no business of a push.
+        named = manifest.content() if self.rules.stale_blob_links else manifest.blobs()
+        brought = {(repository, digest) for digest in named}
+        self.blob_links -= brought
+        self.removed_blobs -= brought
         if tag is not None:
             self._bind(repository, tag, manifest.digest)
         elif self.rules.collects_untagged_pushes and not self.tags_of(repository, manifest.digest):
@@ -174,10 +195,23 @@ class OracleRegistry(Figures):
         self._forbid("write", [(repository,)])
         self.blobs.setdefault(blob.digest, blob)
         self.stored[blob.digest] = self.now
+        self.was_used = True
+        self.had_blobs.add(repository)
         self.blob_links.add((repository, blob.digest))
+        self.removed_blobs.discard((repository, blob.digest))
+
+    def _delete_blob(self, repository: str, digest: str) -> None:
+        self._forbid("delete", [(repository,)])
+        self._unlink_blobs({(repository, digest)})
 
     def _tag(self, repository: str, digest: str, name: str) -> None:
         self._require(repository, digest)
+        if self.rules.tag_needs_parts:
+            manifest, there = self.manifests[digest], self.blobs_in(repository)
+            readable = {other for where, other in self.readable() if where == repository}
+            parts = {blob.digest for blob in manifest.content().values() if not blob.foreign}
+            if not parts <= there or not set(manifest.children or ()) <= there | readable:
+                raise NotThere(repository, digest)
         self._forbid("write", [(repository,), (repository, "tag", name)])
         self._bind(repository, name, digest)
 
@@ -246,8 +280,10 @@ class OracleRegistry(Figures):
         self._remove(repository, self.linked_in(repository))
         self._unlink_blobs({link for link in self.blob_links if link[0] == repository})
 
-    def _unlink_blobs(self, unlinked: set[Link]) -> None:
+    def _unlink_blobs(self, gone: set[Link]) -> None:
+        unlinked = gone & self.blob_links
         self.blob_links -= unlinked
+        self.removed_blobs |= gone
         for _, blob in unlinked:
             if not self.holders(blob) and blob not in self.linked_blobs():
                 self.released[blob] = self.now
@@ -257,6 +293,8 @@ class OracleRegistry(Figures):
         for digest in sorted(going):
             for key in self.tags_of(repository, digest):
                 self._unbind(key)
+        if self.rules.stale_blob_links:
+            self.blob_links -= {(repository, digest) for digest in going}
         for digest in sorted(going):
             self._unlink(repository, digest)
 
@@ -270,6 +308,7 @@ class OracleRegistry(Figures):
         key = (repository, name, "")
         if self.rules.immutable_tags != "off" and self.tags.get(key, digest) != digest:
             raise Refused("immutable")
+        self.had_tags.add(repository)
         if key in self.tags and self.tags[key] != digest:
             locks = self.locks.get((repository, "tag", name), frozenset())
             self._unbind(key)
@@ -301,7 +340,8 @@ class OracleRegistry(Figures):
             if not self.holders(blob):
                 self.released[blob] = self.now
         if self.rules.stale_blob_links:
-            self.blob_links |= {(repository, b.digest) for b in manifest.content().values() if not b.foreign}
+            left_behind = {(repository, b.digest) for b in manifest.content().values() if not b.foreign}
+            self.blob_links |= left_behind - self.removed_blobs
 
     def _loses_keeper(self, repository: str, digest: str) -> None:
         """Note that what kept a link went: its last tag, parent or pinning referrer, or its subject where that does."""
@@ -309,7 +349,11 @@ class OracleRegistry(Figures):
         self.candidates[repository, digest] = self.now
 
     def _require(self, repository: str, digest: str) -> None:
-        if (repository, digest) not in self.links:
+        if (repository, digest) not in self.readable():
+            raise NotThere(repository, digest)
+
+    def _require_blob(self, repository: str, digest: str) -> None:
+        if digest not in self.blobs_in(repository):
             raise NotThere(repository, digest)
 
     def _forbid(self, what: str, things: list[tuple[str, ...]]) -> None:
@@ -403,17 +447,26 @@ class OracleRegistry(Figures):
 
     def reclaimable_bytes(self) -> int:
         """Return what the rules' own collector would free now."""
-        return self.plan_gc().reclaimable_bytes
+        try:
+            return self.plan_gc().reclaimable_bytes
+        except CollectionAborted:
+            return 0
 
     # Garbage collection (section 4).
 
+    def come_upon(self, policy: GcRules) -> set[Link]:
+        """Return the links that a collection looks at, where their manifests can be read."""
+        every = policy.repositories == "ALL"
+        return {link for link in self.readable() if every or link[0] in self.had_blobs}
+
     def kept(self, policy: GcRules, at: int) -> set[Link]:
-        """Return the links that a collection keeps."""
+        """Return the links from which a collection marks."""
+        seen = self.come_upon(policy)
         if policy.roots == "ALL":
-            return set(self.links)
+            return seen
         found: set[Link] = set()
-        for repository in {where for where, _ in self.links}:
-            linked = self.linked_in(repository)
+        for repository in {where for where, _ in seen}:
+            linked = {digest for where, digest in seen if where == repository}
             roots = {digest for digest in linked if self.tags_of(repository, digest)}
             for digest in linked - roots:
                 times = self.links[repository, digest]
@@ -428,13 +481,28 @@ class OracleRegistry(Figures):
             found |= {(repository, digest) for digest in reached}
         return found
 
+    def aborts(self, policy: GcRules) -> tuple[bool, str | None]:
+        """Say whether a collection fails, and at which repository (None: nothing was ever stored)."""
+        if policy.needs_blobs and not self.was_used:
+            return True, None
+        never_tagged = {where for where, _ in self.come_upon(policy)} - self.had_tags
+        if policy.needs_tags and policy.roots == "TAGS" and never_tagged:
+            return True, min(never_tagged, key=lambda name: name.split("/"))
+        return False, None
+
     def plan_gc(self, policy: GcRules | None = None) -> GcPlan:
         """Return what a collection now would do."""
         policy = policy or self.rules.gc
+        aborts, where = self.aborts(policy)
+        if aborts:
+            raise CollectionAborted(where)
+        seen = self.come_upon(policy)
         kept = self.kept(policy, self.now)
         marked = self.blobs_of({digest for _, digest in kept})
         for _, digest in kept:
             marked |= set(self.manifests[digest].children or ())
+        if not policy.honour_sha512:
+            marked = {blob for blob in marked if not blob.startswith("sha512:")}
         if policy.honour_blob_links:
             marked |= self.linked_blobs()
         dropped = set() if policy.drops_blob_links == "never" else set(self.blob_links)
@@ -447,7 +515,7 @@ class OracleRegistry(Figures):
             for blob, at in self.stored.items()
             if blob not in marked and self.now - max(at, self.released.get(blob, at)) >= policy.grace
         }
-        removed = frozenset(set(self.links) - kept)
+        removed = frozenset(seen - kept)
         return GcPlan(removed, frozenset(dropped), frozenset(swept), self.size_of(swept))
 
     def apply(self, plan: GcPlan) -> None:
