@@ -25,7 +25,7 @@ def find_damage(engine: Engine) -> list[str]:
     log; charges per scope equal a recount; tags point to linked manifests and each link's list of tags is those
     that point to it;
     parent counts equal the linked indexes; what is held and not foreign is stored, unless a collector has
-    swept live blobs;
+    swept it;
     ids and times are in range and the log's causes come before their effects.
 
     Notes
@@ -60,13 +60,17 @@ def _counts(engine: Engine) -> Iterator[str]:
             f"holders of blob {engine.content.digest(b)} is {state.read('holders')[b]}, "
             f"and {holders[b]} live manifests contain it ({np.count_nonzero(wrong)} such)"
         )
-    # A policy that does not come upon a manifest, or not upon the name of a blob, has what they hold swept.
-    if not state.cursor[layout.CURSOR_LOST]:
-        storable = (graph.flags & layout.FLAG_FOREIGN == 0) | engine.profile.counts_foreign
-        missing = (holders > 0) & storable & (state.read("stored") == 0)
-        if missing.any():
-            blob = engine.content.digest(_first(missing))
-            yield f"blob {blob} is held and not stored ({np.count_nonzero(missing)} such)"
+    storable = (graph.flags & layout.FLAG_FOREIGN == 0) | engine.profile.counts_foreign
+    missing = (holders > 0) & storable & (state.read("stored") == 0)
+    # A policy that does not come upon a manifest, or not upon the name of a blob, has what they hold swept. The log
+    # says which blobs, and the kernel must know that there are some.
+    unexplained = missing.copy()
+    unexplained[engine.log.column("blob")[engine.log.column("kind") == layout.OP_SWEEP]] = False
+    if missing.any() and not state.cursor[layout.CURSOR_LOST]:
+        unexplained = missing
+    if unexplained.any():
+        blob = engine.content.digest(_first(unexplained))
+        yield f"blob {blob} is held and not stored ({np.count_nonzero(unexplained)} such)"
 
 
 def _totals(engine: Engine) -> Iterator[str]:

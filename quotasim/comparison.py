@@ -17,7 +17,7 @@ from quotasim.accounting.basis import ALL_ROLES, Basis, Scope, basis_bytes
 from quotasim.errors import InvalidValue
 from quotasim.kernels.layout import EVENT_REFUSE, ROLE_OWN
 from quotasim.profiles import by_name
-from quotasim.registry import Registry, replay
+from quotasim.registry import Registry, as_trace, replay
 from quotasim.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ class KindRow:
     profile, title : the kind.
     dedup_scope, basis : where, and by which holders, a blob is charged once.
     as_of : time of the figures, microseconds since the epoch.
+    limit_bytes : what the kind displays. It holds for each namespace or repository where ``dedup_scope`` is that, while
+        the charge is their sum.
     refused : pushes that the kind refused; 0 where a registry is looked at under other rules, since nothing is pushed.
     differences : why the figures are not ``unique_bytes``, none of them 0.
     """
@@ -127,7 +129,8 @@ def compare(
         raise InvalidValue("profiles", ", ".join(names), "one profile or several, none twice")
     if isinstance(source, Registry):
         return [_row(source.under(profile)) for profile in chosen]
-    return [_row(replay(source, profile=profile)) for profile in chosen]
+    trace = as_trace(source)  # read once, replayed under each
+    return [_row(replay(trace, profile=profile)) for profile in chosen]
 
 
 def _row(registry: Registry) -> KindRow:

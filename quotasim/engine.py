@@ -11,6 +11,7 @@ import numpy.typing as npt
 from quotasim.accounting.basis import basis_bytes
 from quotasim.accounting.ledger import Ledger
 from quotasim.errors import TimeReversed
+from quotasim.gc.policy import REFERRER_BITS
 from quotasim.kernels import NULL, layout, replay, sharing
 from quotasim.kernels.layout import Operations, Rules
 from quotasim.model.content import Content, descriptor_rows
@@ -30,14 +31,7 @@ NEW_PAIRS = 1.0
 """Part of the references of a bulk load that may be the first of their blob in their scope: the benchmark
 fixture's and a little."""
 
-_REFERRERS = {
-    "ignore": layout.REFERRERS_IGNORE,
-    "follow": layout.REFERRERS_FOLLOW,
-    "cascade": layout.REFERRERS_CASCADE,
-    "pin": layout.REFERRERS_PIN,
-    "stay": layout.REFERRERS_STAY,
-    "stay and pin": layout.REFERRERS_STAY | layout.REFERRERS_PIN,
-}
+_REFERRERS = {**REFERRER_BITS, "cascade": layout.REFERRERS_CASCADE}  # a collector never cascades
 _IMMUTABLE = {"off": layout.IMMUTABLE_OFF, "move": layout.IMMUTABLE_MOVE, "keep": layout.IMMUTABLE_KEEP}
 
 

@@ -392,12 +392,22 @@ def replay(trace: str | os.PathLike[str] | TraceTable, *, profile: str | Registr
     A refused push is an event in ``events()``, not an exception. O(references + operations).
     """
     from quotasim.importers.load_trace import replay_trace
+
+    chosen = by_name(profile) if isinstance(profile, str) else profile
+    return Registry.from_engine(replay_trace(as_trace(trace), chosen))
+
+
+def as_trace(trace: str | os.PathLike[str] | TraceTable) -> TraceTable:
+    """Return a trace that is read, or read it; what :func:`replay` takes.
+
+    Raises
+    ------
+    InputRejected : the trace has faults; carries all of them.
+    """
     from quotasim.importers.trace_table import TraceTable
     from quotasim.importers.traces import read_trace
 
-    chosen = by_name(profile) if isinstance(profile, str) else profile
-    table = trace if isinstance(trace, TraceTable) else read_trace(trace_path(trace))
-    return Registry.from_engine(replay_trace(table, chosen))
+    return trace if isinstance(trace, TraceTable) else read_trace(trace_path(trace))
 
 
 def trace_path(path: str | os.PathLike[str]) -> Path:

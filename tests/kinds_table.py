@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -167,6 +167,8 @@ def shown(name: str, value: object) -> str:
         return value.name
     if isinstance(value, Refusal):
         return " ".join(str(part) for part in (value.status, value.code) if part is not None) or "text only"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {shown(key, one)}" for key, one in value.items()) or "none"
     if isinstance(value, qs.GcPolicy):
         return f"roots {value.roots}, grace {duration(value.grace)}"
     return str(value)

@@ -45,6 +45,11 @@ def stored(engine: Engine) -> None:
     engine.state.write("stored")[_first(engine, "holders")] = 0
 
 
+def stored_beside_what_was_swept(engine: Engine) -> None:
+    engine.state.cursor[layout.CURSOR_LOST] = 1
+    stored(engine)
+
+
 def total(engine: Engine) -> None:
     engine.state.write("totals")[layout.TOTAL_UNIQUE, 1] += 1
 
@@ -107,6 +112,7 @@ DAMAGE = {
     negative_holders: "is -1, and",
     link_count: "repositories link it",
     stored: "is held and not stored",
+    stored_beside_what_was_swept: "is held and not stored",
     total: "by running total and",
     log_delta: "the log's deltas add up to",
     charge_of_a_scope: "in the ledger and",

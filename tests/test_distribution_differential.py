@@ -183,12 +183,6 @@ def server() -> Iterator[RealRegistry]:
         yield running
 
 
-@pytest.fixture
-def twins(server: RealRegistry) -> Twins:
-    server.reset()
-    return Twins(server, WIDE)
-
-
 def test_after_every_collection_both_have_the_same_bytes(server):
     collections, aborted = [], []
 

@@ -187,5 +187,3 @@ def test_policies_have_names():
         profile.gc_policy("delete")
     with pytest.raises(qs.InvalidValue, match="WITH_BLOBS"):
         qs.GcPolicy(repositories="SOME")
-    for name in PROFILES:
-        assert PROFILES[name].unsourced_fields() == []

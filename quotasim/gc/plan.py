@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quotasim.errors import CollectionAborted
-from quotasim.gc.policy import GcPolicy
+from quotasim.gc.policy import REFERRER_BITS, GcPolicy
 from quotasim.kernels import NULL, layout, mark
 from quotasim.model.content import Content
 from quotasim.model.log import EventLog
@@ -18,14 +18,6 @@ from quotasim.model.state import State
 from quotasim.model.totals import exact_sum
 
 Array = npt.NDArray[Any]
-
-_REFERRERS = {
-    "ignore": layout.REFERRERS_IGNORE,
-    "follow": layout.REFERRERS_FOLLOW,
-    "pin": layout.REFERRERS_PIN,
-    "stay": layout.REFERRERS_STAY,
-    "stay and pin": layout.REFERRERS_STAY | layout.REFERRERS_PIN,
-}
 
 BEFORE_ALL_TIME = np.iinfo(np.int64).min // 2
 
@@ -105,7 +97,7 @@ def find_garbage(content: Content, names: Names, state: State, log: EventLog, po
             pushed = log.times_of(state.read("link_event"), absent=BEFORE_ALL_TIME)
             untagged = log.times_of(state.read("untagged_event"), absent=BEFORE_ALL_TIME)
             keep |= ((linked != 0) & (np.maximum(pushed, untagged) > at - policy.grace)).astype(np.uint8)
-        referrers = _REFERRERS[policy.referrers]
+        referrers = REFERRER_BITS[policy.referrers]
         if referrers & layout.REFERRERS_STAY:
             keep |= ((linked != 0) & (graph.subject[names.links.second] != NULL)).astype(np.uint8)
         mark.mark_links(

@@ -6,6 +6,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from quotasim.errors import InvalidValue
+from quotasim.kernels import layout
+
+REFERRER_BITS = {
+    "ignore": layout.REFERRERS_IGNORE,
+    "follow": layout.REFERRERS_FOLLOW,
+    "pin": layout.REFERRERS_PIN,
+    "stay": layout.REFERRERS_STAY,
+    "stay and pin": layout.REFERRERS_STAY | layout.REFERRERS_PIN,
+}
+"""What a policy says of referrers, as the kernels know it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +61,7 @@ class GcPolicy:
         choices = (
             ("roots", self.roots, ("ALL", "TAGS")),
             ("index_children", self.index_children, ("recursive", "direct")),
-            ("referrers", self.referrers, ("follow", "pin", "stay", "stay and pin", "ignore")),
+            ("referrers", self.referrers, tuple(REFERRER_BITS)),
             ("drops_blob_links", self.drops_blob_links, ("never", "unmarked", "idle")),
             ("repositories", self.repositories, ("ALL", "WITH_BLOBS")),
         )

@@ -66,18 +66,18 @@ def mark_links(graph, names, linked, follow_children, referrers, keep, queue):
     queue             int32[L]  scratch; WRITTEN
     returns           int64  links kept; O(kept + descriptors of kept indexes)
     """
-    count = 0
-    kept = 0
+    count, kept = np.int64(0), np.int64(0)
     for link in range(keep.shape[0]):
         if not keep[link]:
             continue
-        kept += 1
         m = names.link_manifest[link]
         # Most links are images that nothing refers to: they need no place in the queue.
         if graph.kind[m] == KIND_INDEX or graph.referrer.shape[0] > 0:
             queue[count] = link
             count += 1
-    head = 0
+        else:
+            kept += 1
+    head = np.int64(0)
     while head < count:
         if follow_children:
             _approach(graph, names, queue, head, count)
@@ -87,32 +87,29 @@ def mark_links(graph, names, linked, follow_children, referrers, keep, queue):
         if follow_children and graph.kind[m] == KIND_INDEX:
             for e in range(graph.indptr[m], graph.indptr[m + 1]):
                 child = np.int64(graph.blob_manifest[np.int64(graph.target[e])])
-                if child != NULL:
-                    below = find_link(names, repository, child)
-                    if below != NULL and linked[below] and not keep[below]:
-                        keep[below] = 1
-                        kept += 1
-                        queue[count] = below
-                        count += 1
+                count = _reach(names, linked, keep, queue, count, repository, child)
         if referrers & REFERRERS_FOLLOW:
             k = first_at_least(graph.referrer_subject, np.int64(graph.own[m]))
             while k < graph.referrer_subject.shape[0] and graph.referrer_subject[k] == graph.own[m]:
-                below = find_link(names, repository, np.int64(graph.referrer[k]))
-                if below != NULL and linked[below] and not keep[below]:
-                    keep[below] = 1
-                    kept += 1
-                    queue[count] = below
-                    count += 1
+                count = _reach(names, linked, keep, queue, count, repository, np.int64(graph.referrer[k]))
                 k += 1
-        subject = np.int64(graph.subject[m])
-        if referrers & REFERRERS_PIN and subject != NULL and graph.blob_manifest[subject] != NULL:
-            above = find_link(names, repository, np.int64(graph.blob_manifest[subject]))
-            if above != NULL and linked[above] and not keep[above]:
-                keep[above] = 1
-                kept += 1
-                queue[count] = above
-                count += 1
-    return kept
+        if referrers & REFERRERS_PIN and graph.subject[m] != NULL:
+            subject = np.int64(graph.blob_manifest[np.int64(graph.subject[m])])
+            count = _reach(names, linked, keep, queue, count, repository, subject)
+    return kept + count
+
+
+@part
+def _reach(names, linked, keep, queue, count, repository, manifest):
+    """Keep a manifest (NULL: none) where it is linked and not kept yet; returns how many are in the queue then."""
+    if manifest == NULL:
+        return count
+    link = find_link(names, repository, manifest)
+    if link == NULL or not linked[link] or keep[link]:
+        return count
+    keep[link] = 1
+    queue[count] = link
+    return count + 1
 
 
 @part

@@ -59,6 +59,7 @@ from quotasim.kernels.scopes import (
     blob_link_of,
     blob_range,
     change_scope,
+    enqueue,
     find_link,
     first_at_least,
     is_held,
@@ -109,11 +110,7 @@ def candidate(held, rules, queues, cursor, link, event, time):
     """Note that ``link`` may be collected from now on; waits in the queue where the profile collects by itself."""
     held.untagged_event[link] = event
     if rules.automatic and rules.untagged_after != NULL:
-        tail = cursor[CURSOR_COLLECT_TAIL]
-        queues.collect[tail, 0] = link
-        queues.collect[tail, 1] = event
-        queues.collect[tail, 2] = time
-        cursor[CURSOR_COLLECT_TAIL] = tail + 1
+        enqueue(queues.collect, cursor, CURSOR_COLLECT_TAIL, link, event, time)
 
 
 @part
@@ -251,16 +248,6 @@ def _special(graph, held, rules, blob, sign):
 
 
 @part
-def _goes_along(queues, cursor, link, event, time):
-    """Let ``link`` be deleted after what ``event`` deletes, if no lock forbids it."""
-    top = cursor[CURSOR_CASCADE]
-    queues.cascade[top, 0] = link
-    queues.cascade[top, 1] = event
-    queues.cascade[top, 2] = time
-    cursor[CURSOR_CASCADE] = top + 1
-
-
-@part
 def _has_referrer(graph, names, held, link):
     """Whether a manifest linked in the same repository has this one as its subject."""
     repository, own = np.int64(names.link_repository[link]), graph.own[np.int64(names.link_manifest[link])]
@@ -286,7 +273,7 @@ def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, ev
     # Only a deletion takes others along: a collector takes what its plan or its wait says, and no more.
     deleted = log.kind[row] == OP_DELETE
     if rules.stale_blob_links:
-        if log.kind[row] == OP_DELETE:  # which takes a link to the same digest along, as a collector does not
+        if deleted:  # which takes a link to the same digest along
             charged += blob_link(graph, names, held, rules, ledger, cursor, repository, own, BLOB_UNSAID)[1]
         for e in range(first + 1, last):
             blob = np.int64(graph.target[e])
@@ -303,7 +290,7 @@ def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, ev
                     if held.parent_count[below] == 0 and held.linked[below]:
                         candidate(held, rules, queues, cursor, below, event, time)
                         if deleted and rules.children_go and held.tag_count[below] == 0:
-                            _goes_along(queues, cursor, below, event, time)
+                            enqueue(queues.cascade, cursor, CURSOR_CASCADE, below, event, time)
     k = first_at_least(graph.referrer_subject, own)
     while k < graph.referrer_subject.shape[0] and graph.referrer_subject[k] == own:
         below = find_link(names, repository, np.int64(graph.referrer[k]))
@@ -312,7 +299,7 @@ def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, ev
             if rules.referrers & REFERRERS_AFTER_SUBJECT:
                 candidate(held, rules, queues, cursor, below, event, time)
             if deleted and rules.referrers & REFERRERS_CASCADE:
-                _goes_along(queues, cursor, below, event, time)
+                enqueue(queues.cascade, cursor, CURSOR_CASCADE, below, event, time)
         k += 1
     subject = np.int64(graph.subject[manifest])
     if rules.referrers & REFERRERS_PIN and subject != NULL and graph.blob_manifest[subject] != NULL:

@@ -60,6 +60,18 @@ def _uncharged(rules):
 
 
 @part
+def _charged_blob(target, role, flags, own, first, e, role_mask, skipped):
+    """Blob of descriptor ``e``, the manifest's own where that is ``first``; NULL where it is not charged."""
+    if e == first:
+        blob, what = own, np.int64(ROLE_OWN)
+    else:
+        blob, what = np.int64(target[np.uint64(e)]), np.int64(role[np.uint64(e)])
+    if what & role_mask == 0 or (skipped and flags[np.uint64(blob)] & skipped):
+        return np.int64(NULL)
+    return blob
+
+
+@part
 def _count_manifest(graph, rules, ledger, cursor, scope, manifest, sign):
     """Add or take the counts of all blobs of ``manifest`` in ``scope``; returns the change of the charge in bytes."""
     first, last = blob_range(graph, manifest)
@@ -87,13 +99,8 @@ def _count_blobs(target, role, flags, size, table, own, first, last, prefix, sig
     """The loop of :func:`_count_manifest`; returns the change of the charge in bytes and the keys that it made."""
     delta, added = np.int64(0), np.int64(0)
     for e in range(first, last):
-        if e == first:
-            blob, what = own, np.int64(ROLE_OWN)
-        else:
-            blob, what = np.int64(target[np.uint64(e)]), np.int64(role[np.uint64(e)])
-        if what & role_mask == 0:
-            continue
-        if skipped and flags[np.uint64(blob)] & skipped:
+        blob = _charged_blob(target, role, flags, own, first, e, role_mask, skipped)
+        if blob == NULL:
             continue
         slot, new = count_slot(table, prefix | blob)
         added += new
@@ -129,13 +136,8 @@ def _absent_bytes(target, role, flags, size, table, own, first, last, prefix, ro
     """The loop of :func:`absent_bytes`."""
     absent = np.int64(0)
     for e in range(first, last):
-        if e == first:
-            blob, what = own, np.int64(ROLE_OWN)
-        else:
-            blob, what = np.int64(target[np.uint64(e)]), np.int64(role[np.uint64(e)])
-        if what & role_mask == 0:
-            continue
-        if skipped and flags[np.uint64(blob)] & skipped:
+        blob = _charged_blob(target, role, flags, own, first, e, role_mask, skipped)
+        if blob == NULL:
             continue
         slot = find_slot(table, prefix | blob)
         if table[slot, 0] == EMPTY or table[slot, 1] == 0:
@@ -289,12 +291,18 @@ def is_held(held, cursor, blob):
 
 
 @part
+def enqueue(queue, cursor, end, what, event, time):
+    """Append (what, event, time) to a queue that ends at ``cursor[end]``; somebody has made room."""
+    row = cursor[end]
+    queue[row, 0] = what
+    queue[row, 1] = event
+    queue[row, 2] = time
+    cursor[end] = row + 1
+
+
+@part
 def release(held, rules, queues, cursor, blob, event, time):
     """Note that ``blob`` lost its last hold in ``event``."""
     held.released_event[blob] = event
     if rules.automatic and held.stored[blob]:
-        tail = cursor[CURSOR_SWEEP_TAIL]
-        queues.sweep[tail, 0] = blob
-        queues.sweep[tail, 1] = event
-        queues.sweep[tail, 2] = time
-        cursor[CURSOR_SWEEP_TAIL] = tail + 1
+        enqueue(queues.sweep, cursor, CURSOR_SWEEP_TAIL, blob, event, time)
