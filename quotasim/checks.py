@@ -60,8 +60,7 @@ def _counts(engine: Engine) -> Iterator[str]:
             f"holders of blob {engine.content.digest(b)} is {state.read('holders')[b]}, "
             f"and {holders[b]} live manifests contain it ({np.count_nonzero(wrong)} such)"
         )
-    storable = (graph.flags & layout.FLAG_FOREIGN == 0) | engine.profile.counts_foreign
-    missing = (holders > 0) & storable & (state.read("stored") == 0)
+    missing = (holders > 0) & engine.storable() & (state.read("stored") == 0)
     # A policy that does not come upon a manifest, or not upon the name of a blob, has what they hold swept. The log
     # says which blobs, and the kernel must know that there are some.
     unexplained = missing.copy()

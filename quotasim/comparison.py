@@ -16,6 +16,7 @@ import numpy as np
 from quotasim.accounting.basis import ALL_ROLES, Basis, Scope, basis_bytes
 from quotasim.errors import InvalidValue
 from quotasim.kernels.layout import EVENT_REFUSE, ROLE_OWN
+from quotasim.model.totals import exact_sum
 from quotasim.profiles import by_name
 from quotasim.registry import Registry, as_trace, replay
 from quotasim.units import format_bytes, format_duration
@@ -161,8 +162,11 @@ def _differences(registry: Registry, usage: Usage) -> Iterator[Difference]:
     yield Difference("reported_bytes", usage.reported_bytes - usage.charged_bytes, f"the display follows {lag} later")
     foreign = 0 if profile.counts_foreign else usage.foreign_bytes
     yield Difference("stored_bytes", -foreign, "foreign layers are not stored")
-    rest = usage.stored_bytes - (usage.unique_bytes - foreign)
-    yield Difference("stored_bytes", rest, "on the disk, and in no manifest that is linked")
+    engine = registry.engine
+    size, lost = engine.content.graph().size, engine.lost_blobs()
+    loose = (engine.state.read("stored") != 0) & (engine.state.read("holders") == 0)
+    yield Difference("stored_bytes", exact_sum(size[loose]), "on the disk, and in no manifest that is linked")
+    yield Difference("stored_bytes", -exact_sum(size[lost]), "in a manifest that is linked, and swept all the same")
     if usage.limit_bytes is not None and profile.scope is Scope.REGISTRY:
         over = max(usage.charged_bytes - usage.limit_bytes, 0)
         what = "refuses pushes" if profile.included is None else "costs, and refuses nothing"

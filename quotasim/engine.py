@@ -317,6 +317,16 @@ class Engine:
             due.append(int(self.state.read("sweep")[cursor[layout.CURSOR_SWEEP_HEAD], 2]) + profile.sweep_after)
         return max(min(due), self.state.now) if due else None
 
+    def storable(self) -> Array:
+        """Return which blobs the kind puts on disk, bool[B]: all, but foreign layers only where it counts them."""
+        foreign = (self.content.graph().flags & layout.FLAG_FOREIGN) != 0
+        return np.asarray(~foreign | self.profile.counts_foreign)
+
+    def lost_blobs(self) -> Array:
+        """Return the blobs that a live manifest holds and a collector swept all the same, int64[n]. O(blobs)."""
+        held = self.state.read("holders") > 0
+        return np.flatnonzero(held & self.storable() & (self.state.read("stored") == 0))
+
     # --- checking ---------------------------------------------------------------------------------------------
     def live_manifests(self) -> Array:
         """Return uint8[M], 1 where some repository links the manifest; counted from the links alone."""

@@ -206,7 +206,8 @@ def holding_of(engine: Engine) -> Holding:
 def _take_away(engine: Engine, source: Engine) -> None:
     """Take from an engine what its source holds no more in spite of a manifest: bytes, and repositories' blobs."""
     repositories, blobs = source.state.removed_blob_links()
-    lost = np.flatnonzero((engine.state.read("stored") != 0) & (source.state.read("stored") == 0))
+    # What the source's kind does not put on disk at all it has not lost.
+    lost = np.flatnonzero((engine.state.read("stored") != 0) & source.storable() & (source.state.read("stored") == 0))
     if not blobs.size and not lost.size:
         return
     codes = np.concatenate((np.full(blobs.size, layout.OP_UNLINK_BLOB), np.full(lost.size, layout.OP_SWEEP)))

@@ -79,6 +79,24 @@ def test_uploads_and_the_disk_are_steps_too(shared):
     assert steps(disk, "stored_bytes") == {"foreign layers are": -700 * KIB, "on the disk,": 5 * KIB}
 
 
+def test_a_kind_stores_the_foreign_layers_that_another_left_where_they_are(shared):
+    elsewhere = shared.under("acr-premium")
+    there, here = qs.compare(elsewhere, ["acr-premium", KEEPS])
+    assert here.stored_bytes - there.stored_bytes == here.charged_bytes - there.charged_bytes == 700 * KIB
+    assert steps(here, "stored_bytes") == {"on the disk,": 5 * KIB}
+    elsewhere.under(KEEPS).check()
+
+
+def test_what_a_collector_swept_in_spite_of_a_manifest_is_a_step(shared):
+    swept = shared.apply(shared.plan_gc(qs.GcPolicy(repositories="WITH_BLOBS"))).freed_stored_bytes
+    assert swept == 5 * KIB  # the upload alone
+    shared.push("lists:1", qs.Index([]))
+    lost = shared.apply(shared.plan_gc(qs.GcPolicy(repositories="WITH_BLOBS"))).freed_stored_bytes
+    (row,) = qs.compare(shared, [KEEPS])
+    assert steps(row, "stored_bytes") == {"in a manifest": -lost}
+    assert row.unique_bytes - lost == row.stored_bytes
+
+
 @pytest.mark.parametrize("name", PROFILES)
 def test_the_steps_add_up_to_the_figures_of_every_kind(name):
     @checked(10)

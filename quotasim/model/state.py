@@ -17,7 +17,6 @@ from quotasim.kernels.layout import (
     CURSOR_CASCADE,
     CURSOR_COLLECT_HEAD,
     CURSOR_COLLECT_TAIL,
-    CURSOR_LOST,
     CURSOR_SCOPE_BLOBS,
     CURSOR_SCOPE_MANIFESTS,
     CURSOR_SIZE,
@@ -252,11 +251,6 @@ class State:
         table = empty_table(rows.shape[0])
         self.cursor[CURSOR_BLOB_LINKS] = rehash(rows, table, 0)
         self.replace("blob_links", table)
-
-    def note_lost(self, foreign: Array, *, stores_foreign: bool) -> None:
-        """Tell the kernel, of a state that was read, whether anything is held and not stored (a snapshot)."""
-        missing = (self.read("holders") > 0) & (self.read("stored") == 0)
-        self.cursor[CURSOR_LOST] = bool(np.any(missing & (stores_foreign | ~foreign)))
 
     def scope_rows(self) -> tuple[int, int]:
         """Return how many rows the ledger's two tables use."""

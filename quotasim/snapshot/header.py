@@ -16,7 +16,7 @@ from quotasim.profiles.base import RegistryProfile
 
 __all__ = ["SCHEMA_VERSION", "Header", "WrongHeader", "parse_header", "profile_as_json", "profile_from_json"]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 
 class WrongHeader(Exception):
@@ -28,7 +28,7 @@ class Header(msgspec.Struct, kw_only=True, frozen=True):
 
     Attributes
     ----------
-    schema_version : of tables and of this file; a higher one than ours is refused.
+    schema_version : of tables and of this file; another one than ours is refused.
     tool_version : of the quotasim that wrote it.
     as_of : the registry's time as text, for people; ``now`` is the same in microseconds since the epoch, UTC.
     profile : every field of the profile.
@@ -69,7 +69,7 @@ def parse_header(text: bytes) -> Header:
 
     Raises
     ------
-    WrongHeader : it is no JSON, lacks something, or was written by a later version.
+    WrongHeader : it is no JSON, lacks something, or was written by another version.
     """
     try:
         found = json.loads(text)
@@ -85,6 +85,9 @@ def parse_header(text: bytes) -> Header:
             f"schema_version is {version}, and this quotasim reads up to {SCHEMA_VERSION}: "
             f"a later one wrote it ({found.get('tool_version')!r})"
         )
+        raise WrongHeader(reason)
+    if version < SCHEMA_VERSION:
+        reason = f"schema_version is {version}, and this quotasim reads {SCHEMA_VERSION}: make it anew with an import"
         raise WrongHeader(reason)
     try:
         return msgspec.convert(found, Header)

@@ -213,8 +213,7 @@ def _restore_state(engine: Engine, header: Header, tables: dict[str, Table]) -> 
         state.replace("pulled_at", pulled)
     links = [_number(tables, "blob_links", name) for name in ("repository_id", "blob_id", "removed")]
     state.restore_blob_links(links[0], links[1], links[2] != 0)
-    foreign = engine.content.graph().flags & layout.FLAG_FOREIGN != 0
-    state.note_lost(foreign, stores_foreign=engine.profile.counts_foreign)
+    state.cursor[layout.CURSOR_LOST] = engine.lost_blobs().size > 0
     for queue, table in (("collect", "collect_queue"), ("sweep", "sweep_queue")):
         waiting = [_number(tables, table, field.name) for field in TABLES[table]]
         state.restore_waiting(queue, np.stack(waiting, axis=1).astype(np.int64))
