@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from quotasim.accounting.quota import Decision, Refusal, Verdict
     from quotasim.accounting.selection import Hazard
     from quotasim.accounting.sharing import SharingRow
+    from quotasim.clients import ClientPush, push_together
     from quotasim.comparison import Difference, KindRow, compare
     from quotasim.errors import (
         CollectionAborted,
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
         InvalidValue,
         Locked,
         ManifestTooLarge,
+        NotRestorable,
         Problem,
         QuotaSimError,
+        ReferrersRefused,
         Refused,
         SnapshotError,
         StalePlan,
@@ -39,11 +42,12 @@ if TYPE_CHECKING:
         UnknownProfile,
         UnknownReference,
         UnknownRepository,
+        UnknownUpload,
     )
     from quotasim.gc.plan import GcPlan
     from quotasim.gc.policy import GcPolicy
     from quotasim.model.oci import Blob, Descriptor, Image, Index
-    from quotasim.profiles.base import RegistryProfile, Source
+    from quotasim.profiles.base import Backfill, RegistryProfile, Source
     from quotasim.registry import Registry, load, replay
     from quotasim.results import (
         DeleteResult,
@@ -52,6 +56,8 @@ if TYPE_CHECKING:
         Preview,
         PushResult,
         TimelineRow,
+        UnfinishedUpload,
+        UploadResult,
         Usage,
         Why,
     )
@@ -67,8 +73,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Backfill",
     "Basis",
     "Blob",
+    "ClientPush",
     "CollectionAborted",
     "Decision",
     "DeleteResult",
@@ -92,10 +100,12 @@ __all__ = [
     "KindRow",
     "Locked",
     "ManifestTooLarge",
+    "NotRestorable",
     "Preview",
     "Problem",
     "PushResult",
     "QuotaSimError",
+    "ReferrersRefused",
     "Refusal",
     "Refused",
     "Registry",
@@ -110,10 +120,13 @@ __all__ = [
     "TaggedManifestRefused",
     "TimeReversed",
     "TimelineRow",
+    "UnfinishedUpload",
     "UnknownBlob",
     "UnknownProfile",
     "UnknownReference",
     "UnknownRepository",
+    "UnknownUpload",
+    "UploadResult",
     "Usage",
     "Verdict",
     "Why",
@@ -126,6 +139,7 @@ __all__ = [
     "parse_duration",
     "parse_size",
     "parse_time",
+    "push_together",
     "replay",
 ]
 
@@ -134,11 +148,12 @@ _MODULES = {
     "accounting.quota": ("Decision", "Refusal", "Verdict"),
     "accounting.selection": ("Hazard",),
     "accounting.sharing": ("SharingRow",),
+    "clients": ("ClientPush", "push_together"),
     "comparison": ("Difference", "KindRow", "compare"),
     "gc.plan": ("GcPlan",),
     "gc.policy": ("GcPolicy",),
     "model.oci": ("Blob", "Descriptor", "Image", "Index"),
-    "profiles.base": ("RegistryProfile", "Source"),
+    "profiles.base": ("Backfill", "RegistryProfile", "Source"),
     "registry": ("Registry", "load", "replay"),
     "results": (
         "DeleteResult",
@@ -147,6 +162,8 @@ _MODULES = {
         "Preview",
         "PushResult",
         "TimelineRow",
+        "UnfinishedUpload",
+        "UploadResult",
         "Usage",
         "Why",
     ),

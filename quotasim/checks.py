@@ -20,20 +20,26 @@ Array = npt.NDArray[Any]
 def find_damage(engine: Engine) -> list[str]:
     """Return one sentence for every rule that does not hold; empty where all do.
 
-    Rules: reference counts equal a recount and are never negative; running totals equal a recount and the
-    cumulative sum of the
-    log; charges per scope equal a recount; tags point to linked manifests and each link's list of tags is those
-    that point to it;
-    parent counts equal the linked indexes; what is held and not foreign is stored, unless a collector has
-    swept it;
-    ids and times are in range and the log's causes come before their effects.
+    Rules: reference counts equal a recount and are never negative; running totals equal a recount and the cumulative
+    sum of the log; charges per scope equal a recount; unfinished uploads have the bytes that are noted for their
+    repositories; tags point to linked manifests and each link's list of tags is those that point to it; parent counts
+    equal the linked indexes; what is held and not foreign is stored, unless a collector has swept it; ids and times are
+    in range and the log's causes come before their effects.
 
     Notes
     -----
     O(references + links log links + events).
     """
     engine.sync()
-    return [*_counts(engine), *_totals(engine), *_scopes(engine), *_tags(engine), *_parents(engine), *_log(engine)]
+    return [
+        *_counts(engine),
+        *_totals(engine),
+        *_scopes(engine),
+        *_uploads(engine),
+        *_tags(engine),
+        *_parents(engine),
+        *_log(engine),
+    ]
 
 
 def _first(mask: Array) -> int:
@@ -81,6 +87,8 @@ def _totals(engine: Engine) -> Iterator[str]:
         "unique_bytes": "unique_bytes",
         "charged_bytes": "charged_bytes",
         "stored_bytes": "stored_bytes",
+        "upload_bytes": "upload_bytes",
+        "drift_bytes": "drift_bytes",
         "live_blobs": "blobs",
         "live_manifests": "manifests",
         "bindings": "bindings",
@@ -105,6 +113,33 @@ def _scopes(engine: Engine) -> Iterator[str]:
     for name, used, right in zip(scope_names(engine.names, profile.scope), engine.ledger.used(), counted, strict=True):
         if used != right:
             yield f"the charge of scope '{name}' is {used:,} in the ledger and {right:,} by recount"
+
+
+def _uploads(engine: Engine) -> Iterator[str]:
+    state, ledger = engine.state, engine.ledger
+    received, repository = state.read("upload_bytes"), state.read("upload_repository")
+    closed = (state.read("upload_open") == 0) & (received != 0)
+    if closed.any() or (received < 0).any():
+        yield f"upload {_first(closed | (received < 0))} has ended, or begun, with {int(received.min()):,} bytes"
+    begun = state.read("upload_event") != NULL
+    counted = np.zeros(len(engine.names.repositories), np.int64)
+    np.add.at(counted, repository[begun], received[begun])
+    wrong = counted != state.read("uploading")
+    if wrong.any():
+        row = _first(wrong)
+        name = engine.names.repositories.values[row]
+        yield f"{name} has {counted[row]:,} bytes of unfinished uploads, and {state.read('uploading')[row]:,} are noted"
+    if engine.profile.counter == "derived" and any(ledger.drifts()):
+        yield "the counter of a kind without one of its own has drifted"
+    standing = [
+        name
+        for name, still, counter in zip(
+            scope_names(engine.names, engine.profile.scope), ledger.uncounted, ledger.counted(), strict=True
+        )
+        if still and counter
+    ]
+    if standing:
+        yield f"the counter of scope '{standing[0]}' stands still, and is not 0"
 
 
 def _tags(engine: Engine) -> Iterator[str]:

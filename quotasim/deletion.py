@@ -17,6 +17,7 @@ from quotasim.errors import (
     ImmutableTagRefused,
     IndexChildRefused,
     Locked,
+    ReferrersRefused,
     Refused,
     TagDeletionRefused,
     TaggedManifestRefused,
@@ -27,6 +28,7 @@ from quotasim.model.oci import parse_reference
 _HAZARD_KINDS: dict[type[Refused], str] = {
     TagDeletionRefused: "refused-by-tag",
     IndexChildRefused: "refused-child",
+    ReferrersRefused: "refused-referrers",
     TaggedManifestRefused: "refused-tags",
     ImmutableTagRefused: "refused-immutable",
 }
@@ -116,6 +118,12 @@ class _Going:
         found = selection.parents_of(engine.content, engine.names, engine.state, {link}).get(link, [])
         return [parent for parent in found if parent not in self.links]
 
+    def referrers_of(self, link: int) -> list[int]:
+        """Return the manifests that still have a link's as their subject."""
+        engine = self.engine
+        found = selection.referrers_of(engine.content, engine.names, engine.state, link)
+        return [referrer for referrer in found if referrer not in self.links]
+
     def is_locked(self, link: int, tags: Iterable[int]) -> bool:
         """Return whether a lock or an immutable tag keeps a link with some tags from deletion; NULL: only the tags."""
         state, names, tags = self.engine.state, self.engine.names, list(tags)
@@ -151,6 +159,9 @@ class _Going:
         parents = self.parents_of(link) if profile.child_refusal is not None else []
         if parents:
             return self._refused(IndexChildRefused, profile.child_refusal, step, tags, parents)
+        referrers = self.referrers_of(link) if profile.referrer_refusal is not None else []
+        if referrers:
+            return self._refused(ReferrersRefused, profile.referrer_refusal, step, tags, referrers=referrers)
         if profile.immutable_tags == "keep" and tags:
             return self._refused(ImmutableTagRefused, profile.immutable_refusal, step, tags)
         if profile.most_tags_on_delete is not None and len(tags) > profile.most_tags_on_delete:
@@ -184,10 +195,13 @@ class _Going:
             children = selection.children_of(engine.content, engine.names, engine.state, link)
             found += [child for child in children if not self.tags_of(child) and not self.parents_of(child)]
         keeps = profile.immutable_tags == "keep"
+        hidden = engine.state.read("deleted")
         return [
             other
             for other in found
-            if not self.is_locked(other, self.tags_of(other)) and not (keeps and self.tags_of(other))
+            if not hidden[other]
+            and not self.is_locked(other, self.tags_of(other))
+            and not (keeps and self.tags_of(other))
         ]
 
     def _refused(
@@ -197,6 +211,7 @@ class _Going:
         step: Step,
         tags: Sequence[int],
         parents: Sequence[int] = (),
+        referrers: Sequence[int] = (),
     ) -> Refused:
         engine, link = self.engine, step.link
         assert words is not None  # a profile with the rule has the words
@@ -208,6 +223,7 @@ class _Going:
             tag=ref.tag,
             tags=", ".join(sorted(engine.names.tag_label(tag) for tag in tags)),
             parents=", ".join(sorted(lookup.digest_of(engine, parent) for parent in parents)),
+            referrers=", ".join(sorted(lookup.digest_of(engine, referrer) for referrer in referrers)),
         )
         return error(step.reference, seen.status, seen.code, seen.message)
 

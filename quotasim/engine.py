@@ -32,6 +32,15 @@ NEW_PAIRS = 1.0
 fixture's and a little."""
 
 _REFERRERS = {**REFERRER_BITS, "cascade": layout.REFERRERS_CASCADE}  # a collector never cascades
+CHECKS = {
+    "none": layout.CHECK_NONE,
+    "used": layout.CHECK_USED,
+    "missing": layout.CHECK_MISSING,
+    "uploading": layout.CHECK_UPLOADING,
+    "afterwards": layout.CHECK_AFTERWARDS,
+}
+"""What a profile says of a check point, as the kernels know it."""
+
 _IMMUTABLE = {"off": layout.IMMUTABLE_OFF, "move": layout.IMMUTABLE_MOVE, "keep": layout.IMMUTABLE_KEEP}
 
 
@@ -54,6 +63,8 @@ def operations(
     tag: Array | None = None,
     blob: Array | None = None,
     repository: Array | None = None,
+    upload: Array | None = None,
+    amount: Array | None = None,
 ) -> Operations:
     """Return operations as columns in the order in which they apply: by batch, adds before drops, else as given.
 
@@ -62,7 +73,8 @@ def operations(
     code : int[n], OP_* of the kernels' layout.
     time : int64[n] microseconds, not decreasing.
     batch : int[n], equal and adjacent within a batch; None: all are one batch.
-    link, tag, blob, repository : int[n] rows; None: all NULL.
+    link, tag, blob, repository, upload : int[n] rows; None: all NULL.
+    amount : int64[n]; None: all 0.
     """
     count = code.shape[0]
     batches = np.zeros(count, np.int32) if batch is None else batch.astype(np.int32)
@@ -82,8 +94,19 @@ def operations(
         column(tag, np.int32),
         column(blob, np.int32),
         column(repository, np.int32),
+        column(upload, np.int32),
+        column(np.zeros(count, np.int64) if amount is None else amount, np.int64),
     )
 
+
+_QUEUES = {
+    layout.NEED_COLLECT: "collect",
+    layout.NEED_SWEEP: "sweep",
+    layout.NEED_CASCADE: "cascade",
+    layout.NEED_PURGE: "purge",
+    layout.NEED_LOOSE: "loose",
+    layout.NEED_AGENDA: "agenda",
+}
 
 NO_OPERATIONS = operations(np.empty(0, np.uint8), np.empty(0, np.int64))
 
@@ -109,6 +132,7 @@ class Engine:
         self.log = EventLog()
         self.next_batch = 0
         self.settled_events = 0
+        self.replicas = 1
 
     def branch(self) -> Engine:
         """Return an independent engine with the same past. O(columns); arrays are copied when first written."""
@@ -152,6 +176,10 @@ class Engine:
         """Return the profile as numbers for the kernels."""
         profile = self.profile
         refuses = not (importing or unconditional)
+        expires = profile.delete_by_tag == "expire"
+        keeps_deleted = profile.restorable_for is not None and not expires and not importing
+        waits = profile.restorable_for if keeps_deleted else profile.untagged_after
+        loose_after = None if importing else profile.loose_blobs_after
         return Rules(
             mode=self.ledger.mode,
             scope=int(profile.scope),
@@ -161,17 +189,37 @@ class Engine:
             reject_at_limit=int(profile.reject_at_limit),
             limited=int(self.ledger.is_limited and not importing),
             automatic=int(profile.collection == "automatic" and not importing),
-            untagged_after=NULL if profile.untagged_after is None else profile.untagged_after,
+            untagged_after=NULL if waits is None else waits,
             sweep_after=profile.sweep_after,
             referrers=_REFERRERS[profile.referrers],
             stale_blob_links=int(profile.stale_blob_links),
             untagged_pushes=int(profile.collects_untagged_pushes and not importing),
             children_go=int(profile.children_go),
             keeps_children=int(profile.child_refusal is not None and refuses),
+            keeps_subjects=int(profile.referrer_refusal is not None and refuses),
             last_tag=int(profile.delete_by_tag == "last tag"),
-            expires=int(profile.delete_by_tag == "expire" and not unconditional),
+            expires=int(expires and not unconditional),
             most_tags=NULL if profile.most_tags_on_delete is None or not refuses else profile.most_tags_on_delete,
             immutable_tags=_IMMUTABLE[profile.immutable_tags] if refuses else layout.IMMUTABLE_OFF,
+            origin=self.state.origin,
+            collect_every=profile.collect_every,
+            purges=int(profile.uploads_purged_after is not None and not importing),
+            purge_after=profile.uploads_purged_after or 0,
+            purge_every=profile.uploads_purged_every,
+            loose_after=NULL if loose_after is None else loose_after,
+            keeps_deleted=int(keeps_deleted),
+            quarantines=int(profile.quarantine and not importing),
+            recounts=int(profile.recounts),
+            uncounting=int(self.ledger.uncounted.any()),
+            reserves=int(profile.reserves),
+            check_post=CHECKS[profile.check_post],
+            check_patch=CHECKS[profile.check_patch],
+            check_put_blob=CHECKS[profile.check_put_blob],
+            check_put_manifest=CHECKS[profile.check_put_manifest],
+            check_mount=CHECKS[profile.check_mount],
+            check_copy=CHECKS[profile.check_copy],
+            patch_cancels=int(profile.patch_refusal_cancels),
+            refused_after=profile.refused_after,
             special=int(self.content.has_special_blobs),
             until=until,
         )
@@ -183,6 +231,7 @@ class Engine:
         *,
         importing: bool = False,
         unconditional: bool = False,
+        unlimited: bool = False,
     ) -> Outcome:
         """Apply operations and let time pass to ``until``; the only way in which state changes.
 
@@ -191,6 +240,7 @@ class Engine:
         ops : made by :func:`operations`; batches are numbered from 0 within the call.
         until : microseconds; by default the last operation's time. What falls due by then happens.
         importing : what is loaded was accepted and kept elsewhere: nothing is refused at a limit, nothing falls due.
+        unlimited : nothing is refused at a limit.
         unconditional : what is deleted goes at once, whatever the kind would answer to a client who deletes it alone.
 
         Raises
@@ -223,12 +273,15 @@ class Engine:
         cursor[layout.CURSOR_EVENT_BASE] = log.base
         cursor[layout.CURSOR_CAUSE] = NULL
         cursor[layout.CURSOR_REMOVED_LINK] = NULL
+        cursor[layout.CURSOR_LOOSE_BLOB] = NULL
         cursor[layout.CURSOR_REFUSED] = 0
         cursor[layout.CURSOR_NEEDED] = 0
         first_event = len(log)
         log.reserve(count + 2)
         graph, names = self.content.graph(), self.names.arrays()
         rules = self.rules(end, importing=importing, unconditional=unconditional)
+        if unlimited:
+            rules = rules._replace(limited=0)
         pushed = names.link_manifest[ops.link[ops.code == layout.OP_PUSH]] if count >= BULK else names.link_manifest[:0]
         if pushed.size:
             named = int((graph.indptr[pushed + 1] - graph.indptr[pushed]).sum()) + pushed.size
@@ -247,11 +300,12 @@ class Engine:
         return Outcome(first_event, len(log), int(cursor[layout.CURSOR_REFUSED]), int(cursor[layout.CURSOR_NEEDED]))
 
     def linked_in(self, repository: int) -> Array:
-        """Return the links of a repository, in digest order."""
+        """Return the links of a repository that are not deleted and kept, in digest order."""
         self.sync()
         linked = self.state.read("linked")
         links = np.flatnonzero((self.names.links.first == repository) & (linked != 0))
-        return links[np.argsort(self.content.digests(self._own_of(links)), kind="stable")]
+        links = links[self.state.read("deleted")[links] == 0]
+        return np.asarray(links[np.argsort(self.content.digests(self._own_of(links)), kind="stable")])
 
     def _own_of(self, links: Array) -> Array:
         return self.content.graph().own[self.names.links.second[links]]
@@ -291,12 +345,8 @@ class Engine:
         state = self.state
         if short == layout.NEED_LOG:
             self.log.reserve(rows + remaining // 2)
-        elif short == layout.NEED_COLLECT:
-            state.widen_queue("collect", rows)
-        elif short == layout.NEED_SWEEP:
-            state.widen_queue("sweep", rows)
-        elif short == layout.NEED_CASCADE:
-            state.widen_queue("cascade", rows)
+        elif short in _QUEUES:
+            state.widen_queue(_QUEUES[short], rows)
         elif short == layout.NEED_SCOPE_MANIFESTS:
             self.ledger.widen(state.cursor, manifests=rows)
         elif short == layout.NEED_SCOPE_BLOBS:
@@ -308,14 +358,8 @@ class Engine:
         """Return the time at which the next candidate or released blob falls due, or None. Entries may turn out to
         be void.
         """
-        cursor, profile = self.state.cursor, self.profile
-        due = []
-        if cursor[layout.CURSOR_COLLECT_HEAD] < cursor[layout.CURSOR_COLLECT_TAIL]:
-            waiting = self.state.read("collect")[cursor[layout.CURSOR_COLLECT_HEAD], 2]
-            due.append(int(waiting) + (profile.untagged_after or 0))
-        if cursor[layout.CURSOR_SWEEP_HEAD] < cursor[layout.CURSOR_SWEEP_TAIL]:
-            due.append(int(self.state.read("sweep")[cursor[layout.CURSOR_SWEEP_HEAD], 2]) + profile.sweep_after)
-        return max(min(due), self.state.now) if due else None
+        when = replay.next_due(self.rules(self.state.now), self.state.queues(), self.state.cursor)
+        return None if when == NULL else max(int(when), self.state.now)
 
     def storable(self) -> Array:
         """Return which blobs the kind puts on disk, bool[B]: all, but foreign layers only where it counts them."""
@@ -360,6 +404,8 @@ class Engine:
             "foreign_bytes": exact_sum(graph.size[alive & foreign]),
             "charged_bytes": sum(charged),
             "stored_bytes": exact_sum(graph.size[state.read("stored") != 0]),
+            "upload_bytes": exact_sum(state.read("upload_bytes")),
+            "drift_bytes": sum(self.ledger.drifts()),
             "unknown_size_count": int(np.count_nonzero(alive & unknown)),
             "live_manifests": int(np.count_nonzero(live)),
             "live_blobs": int(np.count_nonzero(alive)),
@@ -376,6 +422,8 @@ class Engine:
             "foreign_bytes": total(layout.TOTAL_FOREIGN),
             "charged_bytes": total(layout.TOTAL_CHARGED),
             "stored_bytes": total(layout.TOTAL_STORED),
+            "upload_bytes": total(layout.TOTAL_UPLOADS),
+            "drift_bytes": total(layout.TOTAL_DRIFT),
             "unknown_size_count": total(layout.TOTAL_UNKNOWN),
             "live_manifests": total(layout.TOTAL_MANIFESTS),
             "live_blobs": total(layout.TOTAL_BLOBS),

@@ -283,8 +283,8 @@ class Locked(QuotaSimError):
     Attributes
     ----------
     reference : what is locked: a tag, a manifest or a repository.
-    lock : the operation that it is locked against, ``write`` or ``delete``: the argument of
-        `Registry.lock` that would allow it again.
+    lock : the operation that it is locked against, ``write``, ``delete`` or ``read``: the argument of
+        `Registry.lock` that would allow it again; or ``quarantine``, which `Registry.release` ends.
     """
 
     def __init__(self, reference: str, lock: str) -> None:
@@ -293,6 +293,8 @@ class Locked(QuotaSimError):
         super().__init__(reference, lock)
 
     def __str__(self) -> str:
+        if self.lock == "quarantine":
+            return f"{self.reference!r} is in quarantine: it cannot be pulled until it is released"
         again = f"lock({self.reference!r}, {self.lock}=True) allows it again"
         return f"{self.reference!r} is locked against {self.lock}; {again}"
 
@@ -332,6 +334,44 @@ class TaggedManifestRefused(Refused):
 
 class ImmutableTagRefused(Refused):
     """The tags of this registry are immutable: they do not move, or must stay."""
+
+
+class ReferrersRefused(Refused):
+    """The kind does not delete a manifest that others have as their subject."""
+
+
+class NotRestorable(QuotaSimError):
+    """What was to be restored cannot be.
+
+    Attributes
+    ----------
+    reference : what was named.
+    reason : why not.
+    """
+
+    def __init__(self, reference: str, reason: str) -> None:
+        self.reference = reference
+        self.reason = reason
+        super().__init__(reference, reason)
+
+    def __str__(self) -> str:
+        return f"{self.reference!r} cannot be restored: {self.reason}"
+
+
+class UnknownUpload(QuotaSimError):
+    """There is no such upload, or it has ended: finished, cancelled, purged, or refused for good.
+
+    Attributes
+    ----------
+    upload : its number.
+    """
+
+    def __init__(self, upload: int) -> None:
+        self.upload = upload
+        super().__init__(upload)
+
+    def __str__(self) -> str:
+        return f"upload {self.upload} is not there: it was finished, cancelled, purged or refused, or never began"
 
 
 class StalePlan(QuotaSimError):

@@ -10,6 +10,7 @@ import numpy as np
 
 from quotasim import lookup
 from quotasim.accounting import sharing
+from quotasim.accounting.reporting import reported_bytes, seen_from, shown_at
 from quotasim.accounting.selection import Hazard, tags_of
 from quotasim.engine import Engine
 from quotasim.errors import CollectionAborted, Locked, Refused
@@ -160,21 +161,26 @@ _CAUSES = {
     EventKind.UNTAG: "untag",
     EventKind.COLLECT: "collection of untagged manifests",
     EventKind.SWEEP: "sweep of released blobs",
+    EventKind.UNLINK_BLOB: "an uploaded blob that no manifest named",
+    EventKind.RECOUNT: "the vendor counts anew",
     EventKind.GC: "garbage collection, when it is run",
 }
 
 
 def _timeline(engine: Engine, first: int, charged: int, stored: int, start: int) -> list[TimelineRow]:
     """Return the totals at every time from ``start`` at which one of them changes."""
-    log, lag = engine.log, engine.profile.report_lag
+    log, profile, origin = engine.log, engine.profile, engine.state.origin
+    display = (profile.report_lag, profile.report_every, origin)
     time, kind = log.column("time", first), log.column("kind", first)
     charged_deltas, stored_deltas = log.column("charged_bytes", first), log.column("stored_bytes", first)
     in_gc = np.cumsum(kind == EventKind.GC) > 0
-    past = log.column("time", 0)[:first]
-    pending = past[past > start - lag] if lag else past[:0]
-    moments = sorted({start, *time.tolist(), *(time + lag).tolist(), *(pending + lag).tolist()})
+    past = log.column("time")[max(engine.settled_events, 0) : first]
+    pending = past[past > shown_at(start, *display)]
+    happened = {*time.tolist(), *pending.tolist()}
+    moments = sorted({start, *time.tolist(), *(seen_from(at, *display) for at in happened)})
     rows: list[TimelineRow] = []
-    total = log.column("charged_bytes")
+    figures = engine.figures()
+    counted = figures["charged_bytes"] + figures["drift_bytes"]
     for at in moments:
         for step in (False, True):  # a manual run follows the deletion at the same time, as a row of its own
             now = (time == at) & (in_gc == step)
@@ -182,11 +188,11 @@ def _timeline(engine: Engine, first: int, charged: int, stored: int, start: int)
                 continue
             charged += exact_sum(charged_deltas[now])
             stored += exact_sum(stored_deltas[now])
-            shown = engine.figures()["charged_bytes"] - exact_sum(total)
-            events = int(np.searchsorted(log.column("time"), at - lag, side="right")) if lag else None
-            reported = charged
-            if events is not None:
-                reported = shown + exact_sum(total[: max(events, engine.settled_events)])
+            reported = reported_bytes(log, counted, shown_at(at, *display), engine.settled_events)
+            if not any(display[:2]) and step is False and in_gc[time == at].any():  # the run's part is the next row's
+                later = (time == at) & in_gc
+                deltas = (log.column(name, first)[later] for name in ("charged_bytes", "drift_bytes"))
+                reported -= sum(exact_sum(part) for part in deltas)
             kinds = sorted({int(k) for k in kind[now]})
             causes = [_CAUSES[EventKind(k)] for k in kinds if EventKind(k) in _CAUSES]
             if step:

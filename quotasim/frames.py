@@ -43,6 +43,7 @@ _STOCKS = {
     "live_blobs": "blobs",
     "bindings": "bindings",
 }
+_BYTES = ("unique_bytes", "charged_bytes", "stored_bytes", "first_stored_bytes", "upload_bytes", "drift_bytes")
 _BINS: dict[Every, str] = {"month": "M", "day": "D"}
 
 
@@ -116,7 +117,8 @@ def events(engine: Engine) -> pd.DataFrame:
     (of replayed histories; missing elsewhere), ``cause`` (the ``seq`` of the event that made it happen;
     missing where it was asked for), ``batch`` (missing where time alone brought it), and the signed deltas
     ``bindings``, ``manifests``, ``blobs``, ``logical_bytes``, ``unique_bytes``, ``charged_bytes``,
-    ``stored_bytes``, ``first_stored_bytes`` (int64).
+    ``stored_bytes``, ``first_stored_bytes``, ``upload_bytes`` (of unfinished uploads), ``drift_bytes`` (the vendor's
+    counter less the charge; int64).
 
     Notes
     -----
@@ -143,10 +145,7 @@ def events(engine: Engine) -> pd.DataFrame:
             "batch": _nullable(log.column("batch")),
             **deltas,
             "logical_bytes": _logical_deltas(engine),
-            **{
-                name: log.column(name)
-                for name in ("unique_bytes", "charged_bytes", "stored_bytes", "first_stored_bytes")
-            },
+            **{name: log.column(name) for name in _BYTES},
         }
     )
 

@@ -35,7 +35,11 @@ def find(engine: Engine, reference: str) -> tuple[Reference, int]:
 
 
 def is_readable(engine: Engine, link: int) -> bool:
-    """Return whether the manifest of a link is on disk: a collector may have swept it and left the link."""
+    """Return whether clients find the manifest of a link: a collector may have swept it and left the link, and what is
+    deleted may be kept, hidden.
+    """
+    if engine.state.read("deleted")[link]:
+        return False
     own = engine.content.graph().own[engine.names.links.second[link]]
     return bool(engine.state.read("stored")[own])
 
@@ -133,6 +137,18 @@ def refuse_locked(
         locks |= int(state.read("tag_lock")[row])
     if locks & bit:
         raise Locked(reference, "write" if bit == layout.LOCK_WRITE else "delete")
+
+
+def refuse_unreadable(engine: Engine, reference: str, link: int, tag: int) -> None:
+    """Raise Locked if a lock forbids to read a manifest, by this tag where one is named, or it is in quarantine."""
+    state = engine.state
+    locks = int(state.read("link_lock")[link]) | int(state.read("repository_lock")[engine.names.links.first[link]])
+    if tag != NULL:
+        locks |= int(state.read("tag_lock")[tag])
+    if locks & layout.LOCK_QUARANTINE:
+        raise Locked(reference, "quarantine")
+    if locks & layout.LOCK_READ:
+        raise Locked(reference, "read")
 
 
 def refuse_immutable(engine: Engine, reference: str, settings: Sequence[str]) -> None:

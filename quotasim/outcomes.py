@@ -22,6 +22,9 @@ _REASONS = {
     Reason.LOCKED: "locked",
     Reason.NOT_LINKED: "not linked",
     Reason.IMMUTABLE: "immutable tag",
+    Reason.CHILD: "child of an index",
+    Reason.TAGGED: "tagged",
+    Reason.REFERRER: "has referrers",
 }
 
 

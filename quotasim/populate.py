@@ -147,6 +147,13 @@ def _start_collector(engine: Engine) -> None:
         since = np.maximum(log.times_of(cause, absent=state.now), state.now - wait)
         order = np.lexsort((cause, since))
         state.restore_waiting(name, np.stack((what, cause, since), axis=1)[order].astype(np.int64))
+    if profile.loose_blobs_after is not None:
+        repositories, blobs = state.explicit_blob_links()
+        cause = state.blob_link_events()
+        since = np.maximum(log.times_of(cause, absent=state.now), state.now - profile.loose_blobs_after)
+        what = (repositories.astype(np.int64) << layout.WORD) | blobs
+        order = np.lexsort((cause, since))
+        state.restore_waiting("loose", np.stack((what, cause, since), axis=1)[order])
 
 
 def _part(
@@ -171,10 +178,12 @@ def _part(
 
 
 def holding_of(engine: Engine) -> Holding:
-    """Return what an engine holds now, with the times from its log. O(links + tags + blobs)."""
+    """Return what an engine holds now, with the times from its log; not what is deleted and only kept, nor uploads that
+    are unfinished. O(links + tags + blobs).
+    """
     engine.sync()
     state, log = engine.state, engine.log
-    link = np.flatnonzero(state.read("linked")).astype(np.int32)
+    link = np.flatnonzero((state.read("linked") != 0) & (state.read("deleted") == 0)).astype(np.int32)
     # Indexes last: their parents' counts need the children's links to exist, and rows were made in that order or not.
     is_index = engine.content.graph().kind[engine.names.links.second[link]] == layout.KIND_INDEX
     link = np.concatenate((link[~is_index], link[is_index]))
@@ -183,6 +192,7 @@ def holding_of(engine: Engine) -> Holding:
     pulled = state.read("pulled_at")
     tag = np.flatnonzero(state.read("tag_link") != NULL).astype(np.int32)
     repositories, blobs = state.explicit_blob_links()
+    # What only the hidden have goes with them: it is not loose either.
     held = state.read("holders") > 0
     held[blobs] = True
     loose = np.flatnonzero((state.read("stored") != 0) & ~held).astype(np.int32)
@@ -196,7 +206,7 @@ def holding_of(engine: Engine) -> Holding:
         tagged_at=log.times_of(state.read("tag_event")[tag], absent=engine.state.now),
         upload_repository=repositories,
         upload_blob=blobs,
-        uploaded_at=log.times_of(state.read("stored_event")[blobs], absent=engine.state.now),
+        uploaded_at=log.times_of(state.blob_link_events(), absent=engine.state.now),
         loose_blob=loose,
         released_at=log.times_of(state.read("released_event")[loose], absent=engine.state.now),
         estimated=state.read("link_estimated")[link] != 0,
@@ -228,6 +238,8 @@ def under(engine: Engine, profile: RegistryProfile) -> Engine:
     start = min((int(part.min()) for part in times if part.size), default=engine.state.now)
     other = Engine(profile, min(start, engine.state.now), engine.content, engine.names)
     other.sync()
+    other.state.origin = engine.state.origin
+    other.replicas = engine.replicas if profile.replicas == "billed" else 1
     populate(other, holding, engine.state.now)
     _take_away(other, engine)
     for name in ("tag_lock", "link_lock", "repository_lock"):

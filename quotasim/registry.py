@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from quotasim import deletion, explain, lookup, outcomes, populate
 from quotasim.accounting.basis import scope_of_repositories
+from quotasim.administration import Administration
 from quotasim.engine import Engine, Outcome, operations
 from quotasim.errors import (
     InvalidReference,
@@ -25,9 +26,9 @@ from quotasim.model.oci import Image, Index, parse_reference
 from quotasim.model.totals import exact_sum
 from quotasim.profiles import by_name
 from quotasim.profiles.base import RegistryProfile
+from quotasim.requests import Requests
 from quotasim.results import DeleteResult, GcResult, Preview, PushResult
 from quotasim.units import parse_duration, parse_size, parse_time
-from quotasim.uploads import BlobOperations
 
 if TYPE_CHECKING:
     import os
@@ -40,7 +41,7 @@ Array = npt.NDArray[Any]
 TRACE_NAME = "trace.parquet"
 
 
-class Registry(BlobOperations):
+class Registry(Requests, Administration):
     """A simulated container registry of one kind.
 
     Parameters
@@ -129,7 +130,7 @@ class Registry(BlobOperations):
         links = engine.add_links(np.full(len(rows), repository), np.array(rows))
         engine.sync()
         scope = int(scope_of_repositories(engine.names, self.profile.scope, np.array([repository]))[0])
-        used = engine.ledger.used()[scope]
+        used = engine.ledger.counted()[scope]
         codes = np.full(len(rows), layout.OP_PUSH)
         outcome = self._apply(codes, link=links, tag=np.array(tags), repository=np.full(len(rows), repository))
         return outcomes.push_result(self._engine, manifest, rows, outcome, scope, used, reference)
@@ -233,52 +234,19 @@ class Registry(BlobOperations):
             lookup.refuse_locked(self._engine, repository, layout.LOCK_DELETE, repository=row, link=link)
         return outcomes.delete_result(self._engine, engine.delete_repository(row, self.now))
 
-    def lock(self, target: str, *, write: bool = True, delete: bool = True) -> None:
-        """Set what may be done with a tag, a manifest or a repository.
-
-        Parameters
-        ----------
-        target : ``repo:tag``, ``repo@digest``, or a repository's name with a trailing ``/`` (``team-a/web/``).
-        write : False forbids moving the tag and pushing again; where the kind says so, deletion too.
-        delete : False forbids untagging and deletion.
+    def pull(self, reference: str) -> str:
+        """Note that an image is pulled now; returns the digest of its manifest.
 
         Raises
         ------
-        UnknownReference, UnknownRepository
+        UnknownReference
+        Locked : it is locked against reading, or in quarantine.
         """
-        bits = (0 if write else layout.LOCK_WRITE) | (0 if delete else layout.LOCK_DELETE)
-        if not write and self.profile.write_lock_blocks_delete:
-            bits |= layout.LOCK_DELETE
-        engine = self._engine
-        if target.endswith("/"):
-            row = lookup.repository_row(self._engine, target[:-1])
-            engine.state.write("repository_lock")[row] = bits
-            self._apply(np.array([layout.OP_LOCK]), repository=np.array([row]))
-            return
-        ref, link = lookup.find(self._engine, target)
-        repository = int(engine.names.links.first[link])
-        tag = NULL if ref.tag is None else engine.names.find_tag(repository, ref.tag)
-        if tag == NULL:
-            engine.state.write("link_lock")[link] = bits
-        else:
-            engine.state.write("tag_lock")[tag] = bits
-        self._apply(
-            np.array([layout.OP_LOCK]),
-            link=np.array([link]),
-            tag=np.array([tag]),
-            repository=np.array([repository]),
-        )
-
-    def unlock(self, target: str) -> None:
-        """Lift every lock that :meth:`lock` set on a target."""
-        self.lock(target, write=True, delete=True)
-
-    def pull(self, reference: str) -> str:
-        """Note that an image is pulled now; returns the digest of its manifest."""
         ref, link = lookup.find(self._engine, reference)
         engine = self._engine
         repository = int(engine.names.links.first[link])
         tag = NULL if ref.tag is None else engine.names.find_tag(repository, ref.tag)
+        lookup.refuse_unreadable(engine, str(ref), link, tag)
         self._apply(
             np.array([layout.OP_PULL]),
             link=np.array([link]),
@@ -325,14 +293,19 @@ class Registry(BlobOperations):
             raise StalePlan(gc_plan.version, self.version)
         engine = self._engine
         links, blob_links, blobs = gc_plan.links, gc_plan.blob_links, gc_plan.blobs
-        counts = [1, links.size, blob_links.shape[0], blobs.size]
-        codes = np.repeat([layout.OP_GC, layout.OP_COLLECT, layout.OP_UNLINK_BLOB, layout.OP_SWEEP], counts)
+        recounts = int(engine.profile.recounts)
+        counts = [1, links.size, blob_links.shape[0], blobs.size, recounts]
+        codes = np.repeat(
+            [layout.OP_GC, layout.OP_COLLECT, layout.OP_UNLINK_BLOB, layout.OP_SWEEP, layout.OP_RECOUNT], counts
+        )
         nothing = [np.full(count, NULL, np.int32) for count in counts]
         outcome = self._apply(
             codes,
-            link=np.concatenate((nothing[0], links, nothing[2], nothing[3])),
-            blob=np.concatenate((nothing[0], nothing[1], blob_links[:, 1], blobs)),
-            repository=np.concatenate((nothing[0], engine.names.links.first[links], blob_links[:, 0], nothing[3])),
+            link=np.concatenate((nothing[0], links, nothing[2], nothing[3], nothing[4])),
+            blob=np.concatenate((nothing[0], nothing[1], blob_links[:, 1], blobs, nothing[4])),
+            repository=np.concatenate(
+                (nothing[0], engine.names.links.first[links], blob_links[:, 0], nothing[3], nothing[4])
+            ),
         )
         charged = exact_sum(engine.log.column("charged_bytes", outcome.first_event))
         stored = exact_sum(engine.log.column("stored_bytes", outcome.first_event))

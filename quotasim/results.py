@@ -23,9 +23,12 @@ class Usage:
     unique_bytes: int
     foreign_bytes: int
     charged_bytes: int
+    counted_bytes: int | None
     reported_bytes: int
     stored_bytes: int
+    upload_bytes: int
     reclaimable_bytes: int
+    replicated_bytes: int | None
     limit_bytes: int | None
     unknown_size_count: int
 
@@ -55,6 +58,34 @@ class PushResult:
     uploaded_bytes: int
     deduplicated_bytes: int
     verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class UploadResult:
+    """What became of one request of an upload.
+
+    Attributes
+    ----------
+    accepted : False where the quota or a lock refused it.
+    upload : its number, for the next request; None where it has ended.
+    received_bytes : what has been sent of it so far.
+    verdict : the quota rule's word, with its numbers.
+    """
+
+    accepted: bool
+    upload: int | None
+    received_bytes: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedUpload:
+    """An upload that has begun and not ended; ``started_at`` in microseconds since the epoch."""
+
+    upload: int
+    repository: str
+    received_bytes: int
+    started_at: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ def _put(engine: Engine, repository: int, blob: int) -> PushResult:
     """Link a blob in a repository, and store it if it is not stored: a mount finds it so."""
     engine.sync()
     scope = int(scope_of_repositories(engine.names, engine.profile.scope, np.array([repository]))[0])
-    used = engine.ledger.used()[scope]
+    used = engine.ledger.counted()[scope]
     outcome = _apply(engine, layout.OP_UPLOAD, repository, blob)
     reference = f"{engine.names.repositories.values[repository]}@{engine.content.digest(blob)}"
     verdict = outcomes.verdict_of(engine, outcome, scope, used, reference)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from quotasim import deletion, explain, lookup
 from quotasim.accounting import selection
 from quotasim.accounting.basis import Basis, Scope, basis_bytes, scope_names
-from quotasim.accounting.reporting import reported_bytes
+from quotasim.accounting.reporting import reported_bytes, shown_at
 from quotasim.accounting.selection import Hazard
 from quotasim.accounting.sharing import BY, By, SharingRow, sharing_rows
 from quotasim.checks import find_damage
@@ -68,6 +68,7 @@ class RegistryView:
         engine.sync()
         figures = engine.figures()
         manifests, repeated = engine.content.repeated_bytes()
+        counted = figures["charged_bytes"] + figures["drift_bytes"]
         listed = figures["logical_bytes"] + exact_sum(repeated[engine.state.read("link_count")[manifests] > 0])
         return Usage(
             as_of=self.now,
@@ -77,9 +78,15 @@ class RegistryView:
             unique_bytes=figures["unique_bytes"],
             foreign_bytes=figures["foreign_bytes"],
             charged_bytes=figures["charged_bytes"],
+            counted_bytes=counted if profile.counter == "own" else None,
             reported_bytes=reported_bytes(
-                engine.log, figures["charged_bytes"], self.now, profile.report_lag, engine.settled_events
+                engine.log,
+                counted,
+                shown_at(self.now, profile.report_lag, profile.report_every, engine.state.origin),
+                engine.settled_events,
             ),
+            upload_bytes=figures["upload_bytes"],
+            replicated_bytes=figures["charged_bytes"] * engine.replicas if profile.replicas == "billed" else None,
             stored_bytes=figures["stored_bytes"],
             reclaimable_bytes=reclaimable_bytes(
                 engine.content, engine.names, engine.state, engine.log, profile.gc, self.now
@@ -89,10 +96,16 @@ class RegistryView:
         )
 
     def show_usage(self) -> dict[str, list[dict[str, Any]]]:
-        """Return usage in the shape of ``az acr show-usage``; ``limit`` -1 is none, as that interface has it."""
+        """Return usage in the shape of ``az acr show-usage``; ``limit`` -1 is none, as that interface has it. Size is
+        the home region's; where copies are paid for, their number is in it too.
+        """
         usage = self.usage()
         limit = -1 if usage.limit_bytes is None else usage.limit_bytes
-        return {"value": [{"name": "Size", "limit": limit, "currentValue": usage.reported_bytes, "unit": "Bytes"}]}
+        value = [{"name": "Size", "limit": limit, "currentValue": usage.reported_bytes, "unit": "Bytes"}]
+        if self.profile.replicas == "billed":
+            others = self._engine.replicas - 1
+            value.append({"name": "Geo-replications", "limit": -1, "currentValue": others, "unit": "Count"})
+        return {"value": value}
 
     def charged_by_scope(self) -> dict[str, int]:
         """Return the charged bytes of every scope of the profile; ``""`` is the registry."""

@@ -31,7 +31,7 @@ from .strategies import PROFILES, START
 from .trace_lines import push, sha256, write_lines
 
 DATA = Path(__file__).parent.parent / "data"
-STEP_COUNT = 70
+STEP_COUNT = 120
 
 
 def program_of(seed: str) -> list[Step]:

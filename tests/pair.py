@@ -15,6 +15,8 @@ from quotasim.errors import (
     ImmutableTagRefused,
     IndexChildRefused,
     Locked,
+    NotRestorable,
+    ReferrersRefused,
     TagDeletionRefused,
     TaggedManifestRefused,
     UnknownBlob,
@@ -23,7 +25,7 @@ from quotasim.errors import (
 )
 
 from . import oracle
-from .strategies import DAY, LAYERS, START, Thing, gc_rules_of, oracle_blob, rules_of
+from .strategies import DAY, LAYERS, SECOND, START, Thing, gc_rules_of, oracle_blob, rules_of
 
 BASES = ("TAGGED", "REFERENCED", "LINKED")
 GROUPS = ("image", "repository", "namespace", "registry")
@@ -31,6 +33,7 @@ LONG = 100 * DAY  # every delay of every profile is over
 REFUSED = {
     "tag": TagDeletionRefused,
     "child": IndexChildRefused,
+    "referrer": ReferrersRefused,
     "tags": TaggedManifestRefused,
     "immutable": ImmutableTagRefused,
 }
@@ -42,6 +45,8 @@ FIGURES = (
     "charged_bytes",
     "reported_bytes",
     "stored_bytes",
+    "upload_bytes",
+    "counted_bytes",
     "reclaimable_bytes",
     "unknown_size_count",
 )
@@ -69,11 +74,13 @@ class Pair:
     def __init__(self, profile: qs.RegistryProfile) -> None:
         self.engine = qs.Registry(profile, start=START)
         self.oracle = oracle.OracleRegistry(rules_of(profile), start=self.engine.now)
+        self.numbers: dict[int, int] = {}  # the oracle's numbers of uploads -> the engine's
 
     def branch(self) -> Pair:
         """Return a pair of branches."""
         other = object.__new__(Pair)
         other.engine, other.oracle = self.engine.branch("branch"), self.oracle.branch()
+        other.numbers = dict(self.numbers)
         return other
 
     # What is there
@@ -143,7 +150,7 @@ class Pair:
             digest for piece in pieces for digest, blob in piece.oracle.blobs().items() if stores or not blob.foreign
         }
         there = sent & set(self.oracle.stored)
-        used = self.oracle.charge(self.oracle.scope_name(self.oracle.rules.scope, repository))
+        used = self.oracle.counted(self.oracle.scope_name(self.oracle.rules.scope, repository))
         accepted = self.oracle.push_all(repository, [piece.oracle for piece in pieces], tag)
         reference = f"{repository}@{thing.digest}" if tag is None else f"{repository}:{tag}"
         result = self.engine.push(reference, thing.engine)
@@ -199,6 +206,132 @@ class Pair:
         """Upload the bytes of a manifest as if they were any blob."""
         accepted = self.oracle.upload(repository, thing.oracle.own)
         assert self.engine.upload(repository, qs.Blob(thing.digest, thing.oracle.own.size)).accepted == accepted
+
+    # Pushes in steps
+
+    def begin(self, repository: str) -> None:
+        """Begin an upload."""
+        begun = self.oracle.begin(repository)
+        result = self.engine.start_upload(repository)
+        assert result.accepted == (begun is not None)
+        if begun is not None:
+            assert result.upload is not None
+            self.numbers[begun] = result.upload
+            assert [upload.upload for upload in self.engine.uploads()] == self.open()
+
+    def open(self) -> list[int]:
+        """Return the engine's numbers of the uploads that have not ended."""
+        return [self.numbers[number] for number, upload in self.oracle.uploads.items() if upload.is_session]
+
+    def append(self, which: int, size: int) -> None:
+        """Send a part of an upload."""
+        if self.oracle.uploads:
+            number = pick(self.oracle.uploads, which)
+            accepted = self.oracle.append(number, size)
+            result = self.engine.append(self.numbers[number], size)
+            assert result.accepted == accepted
+            assert (result.upload is None) == (number not in self.oracle.uploads)
+            if number in self.oracle.uploads:
+                assert result.received_bytes == self.oracle.uploads[number].bytes
+
+    def reserve(self, which: int, layer: int) -> None:
+        """Let the end of an upload arrive."""
+        self.end_of_upload(which, layer, self.engine.reserve_upload, self.oracle.reserve)
+
+    def finish(self, which: int, layer: int) -> None:
+        """Finish an upload."""
+        self.end_of_upload(which, layer, self.engine.finish_upload, self.oracle.finish)
+
+    def end_of_upload(
+        self, which: int, layer: int, of_engine: Callable[..., qs.PushResult], of_oracle: Callable[..., bool]
+    ) -> None:
+        """Do one of the steps that name the blob."""
+        if not self.oracle.uploads:
+            return
+        number, blob = pick(self.oracle.uploads, which), LAYERS[layer]
+        if blob.size is not None and self.oracle.uploads[number].bytes > blob.size:
+            with pytest.raises(qs.InvalidValue):
+                of_engine(self.numbers[number], blob)
+        elif of_oracle == self.oracle.finish or self.oracle.uploads[number].reserved is None:
+            accepted = of_oracle(number, oracle_blob(blob))
+            assert of_engine(self.numbers[number], blob).accepted == accepted
+
+    def cancel(self, which: int) -> None:
+        """Give an upload up."""
+        if self.oracle.uploads:
+            number = pick(self.oracle.uploads, which)
+            received = self.oracle.uploads[number].bytes
+            self.oracle.cancel(number)
+            assert self.engine.cancel_upload(self.numbers[number]) == received
+            with pytest.raises(qs.UnknownUpload):
+                self.engine.append(self.numbers[number], 1)
+
+    def purge(self, age: int) -> None:
+        """Purge old uploads."""
+        before = self.oracle.upload_bytes()
+        self.oracle.purge(age)
+        freed = self.engine.purge_uploads(f"{age // SECOND}s")
+        assert freed == before - self.oracle.upload_bytes()
+
+    def put_manifest(self, repository: str, thing: Thing, tag: str | None) -> None:
+        """Push a manifest alone, whether its parts are there or not."""
+        reference = f"{repository}@{thing.digest}" if tag is None else f"{repository}:{tag}"
+        accepted: list[bool] = []
+        self.both(
+            lambda: accepted.append(self.engine.put_manifest(reference, thing.engine).accepted),
+            lambda: accepted.append(self.oracle.put_manifest(repository, thing.oracle, tag)),
+        )
+        assert len(set(accepted)) <= 1
+
+    def copy(self, which: int, repository: str, tag: str | None) -> None:
+        """Copy something into a repository."""
+        for source in self.references([which]):
+            where, digest = self.resolve(source)
+            target = f"{repository}@{digest}" if tag is None else f"{repository}:{tag}"
+            accepted = self.oracle.copy(where, digest, repository, tag)
+            assert self.engine.copy(source, target).accepted == accepted
+
+    # What administrators do
+
+    def restore(self, which: int, *, force: bool) -> None:
+        """Restore a tag or a manifest that may be deleted, kept, gone or there."""
+        hidden = [f"{repository}@{digest}" for repository, digest in sorted(self.oracle.hidden)]
+        gone = [f"{repository}:{name}" for repository, name, _ in sorted(self.oracle.last_target)]
+        if there := [*hidden, *gone, *self.links()[:1]]:
+            reference = pick(there, which)
+            repository, kind, name = self.key(reference)
+            digest, tag = (None, name) if kind == "tag" else (name, None)
+            try:
+                self.oracle.restore(repository, digest, tag, force=force)
+            except oracle.NotRestorable:
+                with pytest.raises(NotRestorable):
+                    self.engine.restore(reference, force=force)
+            except oracle.Refused:
+                raise
+            else:
+                self.engine.restore(reference, force=force)
+
+    def miscount(self, repository: str, size: int) -> None:
+        """Let the vendor's counter go wrong."""
+        known = repository in self.engine.engine.names.repositories.values
+        scope = self.oracle.scope_name(self.oracle.rules.scope, repository)
+        if not known or not self.oracle.rules.own_counter or self.oracle.counted(scope) + size < 0:
+            return
+        if scope not in self.oracle.standing:
+            self.oracle.miscount(repository, size)
+            self.engine.miscount(repository, size)
+
+    def recount(self) -> None:
+        """Let the vendor count anew."""
+        if self.oracle.rules.own_counter:
+            self.oracle.recount()
+            self.engine.recount()
+
+    def start_backfill(self) -> None:
+        """Let the counter stand still, and be filled by and by."""
+        if self.oracle.rules.backfill is not None:
+            self.oracle.start_backfill(list(self.engine.charged_by_scope()))
+            self.engine.start_backfill()
 
     def tag(self, which: int, name: str) -> None:
         """Tag a linked manifest."""
@@ -353,6 +486,9 @@ class Pair:
         events = self.engine.events()
         assert events["unique_bytes"].sum() == self.oracle.unique_bytes()
         assert events["stored_bytes"].sum() == self.oracle.stored_bytes()
+        assert events["upload_bytes"].sum() == self.oracle.upload_bytes()
+        counted = events["charged_bytes"].sum() + events["drift_bytes"].sum()
+        assert counted == self.oracle.counted_total()
         at = events["time"].dt.as_unit("us").astype("int64")
         charged = events["charged_bytes"].groupby(at).sum().cumsum()
         assert {at: self.oracle.charge_at(at) for at in charged.index} == charged.to_dict()

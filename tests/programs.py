@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
+import numpy as np
 from hypothesis import strategies as st
 
 import quotasim as qs
@@ -74,6 +75,38 @@ def _delete_blob(registry: qs.Registry, one: int, other: int) -> object:
     return registry.delete_blob(*there[one % len(there)]) if there else None
 
 
+def _begin(registry: qs.Registry, one: int, other: int) -> object:
+    return registry.start_upload(REPOSITORIES[one % len(REPOSITORIES)])
+
+
+def _unfinished(act: Callable[[qs.Registry, int, int], object]) -> Callable[[qs.Registry, int, int], object]:
+    """Return a step that acts on an unfinished upload, and does nothing where there is none."""
+
+    def step(registry: qs.Registry, one: int, other: int) -> object:
+        there = registry.uploads()
+        return act(registry, there[one % len(there)].upload, other) if there else None
+
+    return step
+
+
+def _put_manifest(registry: qs.Registry, one: int, other: int) -> object:
+    repository, thing = REPOSITORIES[one % len(REPOSITORIES)], THINGS[other % len(THINGS)]
+    return registry.put_manifest(f"{repository}:{TAGS[other % len(TAGS)]}", thing)
+
+
+def _restore(registry: qs.Registry, one: int, other: int) -> object:
+    engine = registry.engine
+    hidden = np.flatnonzero(engine.state.read("deleted")).tolist()
+    there = sorted(lookup.link_label(engine, link) for link in hidden)
+    there += [f"{repository}:{tag}" for repository in REPOSITORIES for tag in TAGS]
+    return registry.restore(there[one % len(there)], force=other % 2 == 0)
+
+
+def _miscount(registry: qs.Registry, one: int, other: int) -> object:
+    registry.miscount(REPOSITORIES[one % len(REPOSITORIES)], other)
+    return registry.recount() if other % 3 == 0 else None
+
+
 def _lock(registry: qs.Registry, reference: str, other: int) -> object:
     target = reference if other % 3 else f"{reference.partition('@')[0].partition(':')[0]}/"
     registry.lock(target, write=other % 2 == 0, delete=other % 4 < 2)
@@ -90,6 +123,22 @@ STEPS: dict[str, Callable[[qs.Registry, int, int], object]] = {
     "upload": _upload,
     "mount": _mount,
     "delete blob": _delete_blob,
+    "begin upload": _begin,
+    "begin another": _begin,
+    "append": _unfinished(lambda registry, upload, other: registry.append(upload, other)),
+    "reserve": _unfinished(lambda registry, upload, other: registry.reserve_upload(upload, LAYERS[0])),
+    "finish": _unfinished(lambda registry, upload, other: registry.finish_upload(upload, LAYERS[0])),
+    "cancel": _unfinished(lambda registry, upload, other: registry.cancel_upload(upload)),
+    "purge": lambda registry, one, other: registry.purge_uploads(f"{one}s"),
+    "put manifest": _put_manifest,
+    "copy": _there(
+        lambda registry, reference, other: registry.copy(
+            reference, f"{REPOSITORIES[other % len(REPOSITORIES)]}:{TAGS[other % len(TAGS)]}"
+        )
+    ),
+    "restore": _restore,
+    "miscount": _miscount,
+    "backfill": lambda registry, one, other: registry.start_backfill(),
     "tag": _there(lambda registry, reference, other: registry.tag(reference, TAGS[other % len(TAGS)])),
     "untag": _there(lambda registry, reference, other: registry.untag(reference)),
     "delete": _there(lambda registry, reference, other: registry.delete(reference)),
@@ -122,6 +171,12 @@ def every_kind(registry: qs.Registry) -> None:
     registry.push(f"app@{THINGS[0].digest}", THINGS[0])
     registry.upload("web", WIDE)
     registry.upload("team/app", LAYERS[2])
+    for size in (70, 20):
+        begun = registry.start_upload("team/app")
+        if begun.upload is not None and registry.append(begun.upload, size).upload is not None:
+            registry.reserve_upload(begun.upload, LAYERS[1])
+    if registry.profile.backfill is not None:
+        registry.start_backfill()
     there = references(registry)
     registry.pull(there[0])
     registry.lock(there[-1], write=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 
 from hypothesis import HealthCheck, settings
 
@@ -48,7 +48,19 @@ def made_profiles() -> Iterator[qs.RegistryProfile]:
     waiting = {"collection": "automatic", "untagged_after": 7 * MINUTE, "sweep_after": 3 * MINUTE}
     every_grace = qs.GcPolicy(roots="TAGS", referrers="follow", grace=5 * MINUTE, honour_blob_links=True)
     namespace = {"scope": qs.Scope.NAMESPACE}
-    yield profile("refcount", "tagged-namespace", basis=qs.Basis.TAGGED, limit=5_000, **namespace, **waiting)
+    yield profile(
+        "refcount",
+        "tagged-namespace",
+        basis=qs.Basis.TAGGED,
+        limit=5_000,
+        loose_blobs_after=20 * MINUTE,
+        uploads_purged_after=30 * MINUTE,
+        uploads_purged_every=8 * MINUTE,
+        counter="own",
+        backfill=qs.Backfill(delay=30 * MINUTE, every=MINUTE, batch=1),
+        **namespace,
+        **waiting,
+    )
     yield profile(
         "distribution-2.8",
         "linked-namespace",
@@ -80,7 +92,27 @@ def made_profiles() -> Iterator[qs.RegistryProfile]:
         gc=every_grace,
         **waiting | {"untagged_after": 5 * MINUTE},
     )
-    yield profile("quay", "small-moving", limit=4_000, warn_at=60, **waiting | {"sweep_after": 0})
+    soon = {"restorable_for": 7 * MINUTE, "loose_blobs_after": 4 * MINUTE, "uploads_purged_after": 6 * MINUTE}
+    yield profile(
+        "quay",
+        "small-moving",
+        limit=4_000,
+        warn_at=60,
+        uploads_purged_every=MINUTE,
+        backfill=qs.Backfill(delay=3 * MINUTE, every=MINUTE, batch=1),
+        **waiting | {"sweep_after": 0} | soon,
+    )
+    yield profile("harbor", "small-reserving", limit=2_500, uploads_purged_after=4 * MINUTE, uploads_purged_every=0)
+    yield profile(
+        "acr-premium",
+        "small-keeping",
+        limit=4_000,
+        collection="automatic",
+        restorable_for=7 * MINUTE,
+        collect_every=4 * MINUTE,
+        check_post="used",
+        check_patch="uploading",
+    )
     yield profile(
         "gar",
         "short-pins",
@@ -89,6 +121,7 @@ def made_profiles() -> Iterator[qs.RegistryProfile]:
         delete_by_tag="last tag",
         children_go=True,
         collects_untagged_pushes=True,
+        report_every=2 * MINUTE,
         **waiting,
     )
     yield profile("acr-basic", "cascade-stale", stale_blob_links=True, basis=qs.Basis.LINKED, **waiting)
@@ -128,6 +161,25 @@ def rules_of(profile: qs.RegistryProfile) -> oracle.Rules:
         keeps_children=profile.child_refusal is not None,
         most_tags_on_delete=profile.most_tags_on_delete,
         immutable_tags=profile.immutable_tags,
+        keeps_subjects=profile.referrer_refusal is not None,
+        loose_after=profile.loose_blobs_after,
+        restorable_for=profile.restorable_for,
+        collect_every=profile.collect_every,
+        purge_after=profile.uploads_purged_after,
+        purge_every=profile.uploads_purged_every,
+        check_post=profile.check_post,
+        check_patch=profile.check_patch,
+        check_put_blob=profile.check_put_blob,
+        check_put_manifest=profile.check_put_manifest,
+        check_mount=profile.check_mount,
+        check_copy=profile.check_copy,
+        reserves=profile.reserves,
+        patch_cancels=profile.patch_refusal_cancels,
+        refused_after=profile.refused_after,
+        own_counter=profile.counter == "own",
+        recounts=profile.recounts,
+        backfill=None if profile.backfill is None else astuple(profile.backfill),
+        report_every=profile.report_every,
         gc=gc_rules_of(profile.gc),
     )
 

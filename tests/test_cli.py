@@ -220,7 +220,8 @@ def test_show_usage_has_the_vendors_shape(snapshot):
     assert list(document)[:5] == HEADER
     charged = qs.load(snapshot).usage().reported_bytes
     size = {"name": "Size", "limit": 500 * 2**30, "currentValue": charged, "unit": "Bytes"}
-    assert document["value"] == [size]
+    replicas = {"name": "Geo-replications", "limit": -1, "currentValue": 0, "unit": "Count"}
+    assert document["value"] == [size, replicas]
 
 
 @pytest.mark.parametrize("source", ["tables", "snapshot"])

@@ -22,8 +22,10 @@ from quotasim.errors import (
     InvalidValue,
     Locked,
     ManifestTooLarge,
+    NotRestorable,
     Problem,
     QuotaSimError,
+    ReferrersRefused,
     Refused,
     SnapshotError,
     StalePlan,
@@ -35,6 +37,7 @@ from quotasim.errors import (
     UnknownProfile,
     UnknownReference,
     UnknownRepository,
+    UnknownUpload,
     nearest_names,
 )
 
@@ -109,7 +112,26 @@ CASES = [
             (IndexChildRefused, 409, None, " with 409"),
             (TaggedManifestRefused, 409, "MANIFEST_INVALID", " with 409 MANIFEST_INVALID"),
             (ImmutableTagRefused, None, "TAG_INVALID", " with TAG_INVALID"),
+            (ReferrersRefused, 400, None, " with 400"),
         )
+    ),
+    (
+        NotRestorable("app:v1", "it is gone for good"),
+        {"reference": "app:v1", "reason": "it is gone for good"},
+        "'app:v1' cannot be restored: it is gone for good",
+        1,
+    ),
+    (
+        UnknownUpload(7),
+        {"upload": 7},
+        "upload 7 is not there: it was finished, cancelled, purged or refused, or never began",
+        1,
+    ),
+    (
+        Locked("app:v1", "quarantine"),
+        {"reference": "app:v1", "lock": "quarantine"},
+        "'app:v1' is in quarantine: it cannot be pulled until it is released",
+        1,
     ),
     (
         TimeReversed(now=3_000_000, requested=1_000_000),

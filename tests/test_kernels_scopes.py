@@ -36,7 +36,7 @@ def change(graph, names, rules, ledger, cursor, repository, manifest, links, sup
 
 @njit
 def put(graph, names, held, rules, ledger, cursor, repository, blob, present):
-    return blob_link(graph, names, held, rules, ledger, cursor, repository, blob, present)
+    return blob_link(graph, names, held, rules, ledger, cursor, repository, blob, present, np.int64(7))
 
 
 @njit
@@ -77,11 +77,20 @@ class Charged:
             self.graph.blob_manifest[world.manifests[m].own] = NULL
         self.names = world.names()
         blobs = len(world.sizes)
-        self.held = State(0).holdings()._replace(blob_links=empty_table(4 * blobs), holders=np.zeros(blobs, np.int32))
+        self.held = (
+            State(0).holdings()._replace(blob_links=empty_table(4 * blobs, 3), holders=np.zeros(blobs, np.int32))
+        )
         rows = 3 * (blobs + len(world.manifests))
         words, stack = np.zeros((3, 2), np.int64), np.zeros(len(world.manifests) + 1, np.int32)
         self.ledger = layout.Ledger(
-            empty_table(rows, 4), empty_table(rows), words, words.copy(), np.zeros(0, np.uint8), stack
+            empty_table(rows, 4),
+            empty_table(rows),
+            words,
+            words.copy(),
+            words.copy(),
+            np.zeros(3, np.uint8),
+            np.zeros(0, np.uint8),
+            stack,
         )
         self.cursor = np.zeros(layout.CURSOR_SIZE, np.int64)
 

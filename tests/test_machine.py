@@ -38,6 +38,7 @@ tags = st.sampled_from(TAGS)
 maybe_tags = st.none() | tags
 layers = st.lists(st.integers(0, len(LAYERS) - 1), max_size=4)
 configs = st.none() | st.integers(0, len(CONFIGS) - 1)
+sizes = st.sampled_from([0, 1, 9, 90, 400, 1_500])
 maybe_which = st.none() | which
 uploads = st.integers(0, FAR - 1)  # a foreign layer is never uploaded
 DELAYS = (0, 1, 30 * SECOND, MINUTE, 3 * MINUTE, 5 * MINUTE, 7 * MINUTE, 20 * MINUTE)
@@ -114,6 +115,54 @@ class RegistryMachine(RuleBasedStateMachine):
     def delete_blob(self, which):
         self.pair.delete_blob(which)
 
+    @rule(repository=repositories)
+    def begin_upload(self, repository):
+        self.pair.begin(repository)
+
+    @rule(which=which, size=sizes)
+    def append(self, which, size):
+        self.pair.append(which, size)
+
+    @rule(which=which, layer=uploads)
+    def reserve(self, which, layer):
+        self.pair.reserve(which, layer)
+
+    @rule(which=which, layer=uploads)
+    def finish(self, which, layer):
+        self.pair.finish(which, layer)
+
+    @rule(which=which)
+    def cancel(self, which):
+        self.pair.cancel(which)
+
+    @rule(age=st.sampled_from([0, 1, 5]))
+    def purge(self, age):
+        self.pair.purge(age * MINUTE)
+
+    @rule(repository=repositories, which=which, tag=maybe_tags)
+    def put_manifest(self, repository, which, tag):
+        self.pair.put_manifest(repository, pick(self.things, which), tag)
+
+    @rule(which=which, repository=repositories, tag=maybe_tags)
+    def copy(self, which, repository, tag):
+        self.pair.copy(which, repository, tag)
+
+    @rule(which=which, force=st.booleans())
+    def restore(self, which, force):
+        self.pair.restore(which, force=force)
+
+    @rule(repository=repositories, size=st.integers(-500, 2_000))
+    def miscount(self, repository, size):
+        self.pair.miscount(repository, size)
+
+    @rule()
+    def recount(self):
+        self.pair.recount()
+
+    @rule()
+    def start_backfill(self):
+        self.pair.start_backfill()
+
     @rule(which=which, name=tags)
     def tag(self, which, name):
         self.pair.tag(which, name)
@@ -148,7 +197,12 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(delay=delays)
     def advance(self, delay):
         profile = self.pair.engine.profile
-        own = [profile.untagged_after or 0, profile.sweep_after, profile.report_lag, profile.gc.grace]
+        own = [
+            profile.untagged_after or profile.restorable_for or 0,
+            profile.sweep_after + (profile.loose_blobs_after or 0),
+            profile.report_lag + profile.report_every,
+            max(profile.gc.grace, profile.uploads_purged_after or 0),
+        ]
         self.pair.advance([*DELAYS, *own, sum(own)][delay])
 
     @rule(policy=st.none() | policies)

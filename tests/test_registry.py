@@ -180,7 +180,8 @@ def test_why_says_who_holds_the_base(registry):
 
 def test_the_display_has_the_vendors_shape(registry):
     shown = registry.show_usage()
-    (size,) = shown["value"]
+    size, replicas = shown["value"]
+    assert replicas == {"name": "Geo-replications", "limit": -1, "currentValue": 0, "unit": "Count"}
     assert size == {
         "name": "Size",
         "limit": 536_870_912_000,

@@ -235,7 +235,7 @@ def test_the_header_says_what_it_is(full, tmp_path):
     snapshot.save(full.engine, tmp_path / "one", seed=7, provenance={"source": "tests"})
     header = snapshot.describe(tmp_path / "one")
     plain = json.loads((tmp_path / "one" / "snapshot.json").read_text())
-    assert (header.schema_version, header.seed, header.provenance) == (2, 7, {"source": "tests"})
+    assert (header.schema_version, header.seed, header.provenance) == (3, 7, {"source": "tests"})
     assert header.tool_version == qs.__version__
     assert plain["profile"]["basis"] == "TAGGED"
     assert plain["now"] == full.now
@@ -485,8 +485,8 @@ def test_a_row_too_few_is_noticed(saved):
 
 
 HEADERS = {
-    "a later schema": ({"schema_version": 99, "tool_version": "9.0"}, "reads up to 2.*'9.0'"),
-    "an earlier schema": ({"schema_version": 1}, "reads 2: make it anew"),
+    "a later schema": ({"schema_version": 99, "tool_version": "9.0"}, "reads up to 3.*'9.0'"),
+    "an earlier schema": ({"schema_version": 1}, "reads 3: make it anew"),
     "no schema": ({"schema_version": None}, "no schema_version"),
     "text for a number": ({"now": "today"}, "now"),
     "another time": ({"now": 1}, "hash"),

@@ -56,6 +56,8 @@ class Ledger:
         self._blobs.replace(empty_table(4))
         self._used = Column(np.int64, fill=0, width=2)
         self._limit = Column(np.int64, fill=0, width=2)
+        self._drift = Column(np.int64, fill=0, width=2)
+        self._uncounted = Column(np.uint8, fill=0)
         # Scratch, shared by all branches: zero between calls.
         self._seen = np.zeros(0, np.uint8)
         self._stack = np.zeros(0, np.int32)
@@ -63,14 +65,14 @@ class Ledger:
     @property
     def nbytes(self) -> int:
         """Bytes held by the counts."""
-        columns = (self._manifests, self._blobs, self._used, self._limit)
+        columns = (self._manifests, self._blobs, self._used, self._limit, self._drift, self._uncounted)
         return sum(column.nbytes for column in columns) + int(self._seen.nbytes + self._stack.nbytes)
 
     def branch(self) -> Ledger:
         """Return a ledger that shares every column until either side writes it."""
         other = Ledger.__new__(Ledger)
         other.__dict__.update(self.__dict__)
-        for name in ("_manifests", "_blobs", "_used", "_limit"):
+        for name in ("_manifests", "_blobs", "_used", "_limit", "_drift", "_uncounted"):
             setattr(other, name, getattr(self, name).share())
         return other
 
@@ -80,6 +82,8 @@ class Ledger:
         if count > known:
             self._used.grow(count)
             self._limit.grow(count)
+            self._drift.grow(count)
+            self._uncounted.grow(count)
             self._limit.write()[known:] = int_to_words(self._default_limit)
         if self.mode == layout.MODE_COUNTS and self.basis is Basis.TAGGED and self._seen.size < content.manifest_count:
             self._seen = np.zeros(content.manifest_count, np.uint8)
@@ -92,6 +96,8 @@ class Ledger:
             self._blobs.write(),
             self._used.write(),
             self._limit.write(),
+            self._drift.write(),
+            self._uncounted.write(),
             self._seen,
             self._stack,
         )
@@ -126,6 +132,19 @@ class Ledger:
         """Return the charged bytes of every scope row, exact."""
         return words_to_ints(self._used.read())
 
+    def drifts(self) -> list[int]:
+        """Return by how much the vendor's own counter differs from the charge in every scope row, exact."""
+        return words_to_ints(self._drift.read())
+
+    def counted(self) -> list[int]:
+        """Return what the vendor counts in every scope row, exact: what its limits see."""
+        return [used + drift for used, drift in zip(self.used(), self.drifts(), strict=True)]
+
+    @property
+    def uncounted(self) -> Array:
+        """Which scopes' counters stand still, uint8[S]."""
+        return self._uncounted.read()
+
     def limits(self) -> list[int | None]:
         """Return the limit of every scope row."""
         return [None if high == NULL else (high << layout.WORD) + low for high, low in self._limit.read().tolist()]
@@ -152,8 +171,18 @@ class Ledger:
             found.append(used[np.argsort(used[:, 0])])  # no key occurs twice
         return found[0], found[1]
 
-    def restore(self, cursor: Array, counts: tuple[Array, Array], used: list[int], limits: list[int | None]) -> None:
-        """Become the ledger with these :meth:`counts`, :meth:`used` and :meth:`limits` (a snapshot)."""
+    def restore(
+        self,
+        cursor: Array,
+        counts: tuple[Array, Array],
+        used: list[int],
+        limits: list[int | None],
+        drifts: list[int],
+        uncounted: Array,
+    ) -> None:
+        """Become the ledger with these :meth:`counts`, :meth:`used`, :meth:`limits`, :meth:`drifts` and
+        :attr:`uncounted` (a snapshot).
+        """
         rows = []
         for column, alive in zip((self._manifests, self._blobs), counts, strict=True):
             table = empty_table(alive.shape[0] * 3 // 2, alive.shape[1])
@@ -162,3 +191,5 @@ class Ledger:
         cursor[CURSOR_SCOPE_MANIFESTS], cursor[CURSOR_SCOPE_BLOBS] = rows
         self._used.replace(np.array([int_to_words(value) for value in used], np.int64).reshape(-1, 2))
         self._limit.replace(np.array([int_to_words(value) for value in limits], np.int64).reshape(-1, 2))
+        self._drift.replace(np.array([int_to_words(value) for value in drifts], np.int64).reshape(-1, 2))
+        self._uncounted.replace(uncounted)

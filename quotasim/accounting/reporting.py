@@ -1,4 +1,4 @@
-"""What the vendor's display shows: the charge, some time ago."""
+"""What the vendor's display shows: what is counted, some time ago."""
 
 from __future__ import annotations
 
@@ -8,20 +8,44 @@ from quotasim.model.log import EventLog
 from quotasim.model.totals import exact_sum
 
 
-def reported_bytes(log: EventLog, charged: int, now: int, lag: int, settled: int = 0) -> int:
-    """Return the charge as it was ``lag`` microseconds ago.
+def shown_at(now: int, lag: int, every: int, origin: int) -> int:
+    """Return the time whose figures a display shows at ``now``: ``lag`` ago, and no later than its last refresh, which
+    it does every ``every`` from ``origin`` on.
+
+    Examples
+    --------
+    >>> shown_at(70, lag=5, every=0, origin=0), shown_at(70, lag=5, every=30, origin=0)
+    (65, 55)
+    """
+    return (now if every == 0 else origin + (now - origin) // every * every) - lag
+
+
+def seen_from(time: int, lag: int, every: int, origin: int) -> int:
+    """Return when a display begins to show what happened at ``time``: the earliest moment that :func:`shown_at` maps to
+    it or later.
+
+    Examples
+    --------
+    >>> seen_from(55, lag=5, every=0, origin=0), seen_from(55, lag=5, every=30, origin=0)
+    (60, 60)
+    """
+    moment = time + lag
+    return moment if every == 0 else origin - (origin - moment) // every * every
+
+
+def reported_bytes(log: EventLog, counted: int, shown: int, settled: int = 0) -> int:
+    """Return what was counted at the time ``shown``.
 
     Parameters
     ----------
-    charged : the charge now.
+    counted : what is counted now: the charge, and where the vendor keeps a counter its drift.
     settled : events before this id are shown at once: an import begins with a display that has caught up.
 
     Notes
     -----
-    Taken from the log backwards: the charge now, less all that changed since. An event ``lag`` ago exactly is shown.
-    O(log n + events within the lag).
+    Taken from the log backwards: what is counted now, less all that changed since. An event at ``shown`` exactly is
+    in it. O(log n + events since).
     """
-    if lag == 0 or len(log) == 0:
-        return charged
-    first = int(np.searchsorted(log.column("time"), now - lag, side="right"))
-    return charged - exact_sum(log.column("charged_bytes", max(first, settled)))
+    first = max(int(np.searchsorted(log.column("time"), shown, side="right")), settled)
+    later = (log.column(name, first) for name in ("charged_bytes", "drift_bytes"))
+    return counted - sum(exact_sum(deltas) for deltas in later)

@@ -26,9 +26,12 @@ _MEANING = {
     "unique_bytes": "each blob once",
     "foreign_bytes": "of these, layers that are fetched from elsewhere",
     "charged_bytes": "what the registry kind counts against a limit",
+    "counted_bytes": "what the vendor's own counter says",
     "reported_bytes": "what the vendor's display shows now",
     "stored_bytes": "on disk, wanted or not",
+    "upload_bytes": "on disk beside these, of uploads that nobody finished",
     "reclaimable_bytes": "of these, what garbage collection would free now",
+    "replicated_bytes": "every copy of what is charged, as it is paid for",
     "limit_bytes": "the limit that the kind displays",
 }
 

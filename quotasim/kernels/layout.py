@@ -7,19 +7,21 @@ import numpy as np
 from quotasim.kernels import NULL  # noqa: F401  (part of the layout)
 
 OP_PUSH, OP_TAG, OP_UPLOAD, OP_PULL, OP_LOCK, OP_GC = 0, 1, 2, 3, 4, 5
-OP_UNTAG, OP_DELETE, OP_UNLINK_BLOB, OP_COLLECT, OP_SWEEP = 6, 7, 8, 9, 10
+OP_BEGIN_UPLOAD, OP_APPEND, OP_RESERVE, OP_RESTORE, OP_MISCOUNT, OP_UNCOUNT = 6, 7, 8, 9, 10, 11
+OP_UNTAG, OP_DELETE, OP_UNLINK_BLOB, OP_COLLECT, OP_SWEEP = 12, 13, 14, 15, 16
+OP_CANCEL_UPLOAD, OP_PURGE_UPLOAD, OP_RECOUNT = 17, 18, 19
 FIRST_DROP = OP_UNTAG  # codes from here on take something away: a batch applies them after its adds
 
 # An event's kind is the code of the operation that it records; a refusal is the one kind of its own.
-EVENT_REFUSE = 11
+EVENT_REFUSE = 20
 
 REASON_NONE, REASON_QUOTA, REASON_LOCKED, REASON_NOT_LINKED = 0, 1, 2, 3
-REASON_IMMUTABLE, REASON_CHILD, REASON_TAGGED = 4, 5, 6
+REASON_IMMUTABLE, REASON_CHILD, REASON_TAGGED, REASON_REFERRER = 4, 5, 6, 7
 
 KIND_IMAGE, KIND_INDEX = 0, 1
 ROLE_CONFIG, ROLE_LAYER, ROLE_CHILD, ROLE_OWN = 1, 2, 4, 8
 FLAG_UNKNOWN_SIZE, FLAG_FOREIGN, FLAG_SHA512 = 1, 2, 4
-LOCK_WRITE, LOCK_DELETE = 1, 2
+LOCK_WRITE, LOCK_DELETE, LOCK_READ, LOCK_QUARANTINE = 1, 2, 4, 8
 
 SCOPE_REPOSITORY, SCOPE_NAMESPACE, SCOPE_REGISTRY = 0, 1, 2
 BASIS_TAGGED, BASIS_REFERENCED, BASIS_LINKED, BASIS_STORED = 0, 1, 2, 3
@@ -29,6 +31,10 @@ MODE_HOLDERS, MODE_COUNTS, MODE_STORED = 0, 1, 2
 REFERRERS_IGNORE, REFERRERS_FOLLOW, REFERRERS_CASCADE, REFERRERS_PIN, REFERRERS_STAY = 0, 1, 2, 4, 8
 REFERRERS_AFTER_SUBJECT = REFERRERS_FOLLOW | REFERRERS_CASCADE
 IMMUTABLE_OFF, IMMUTABLE_MOVE, IMMUTABLE_KEEP = 0, 1, 2  # bound tags may go anywhere; not move; not move nor go
+# What a limit is held against when a request arrives: nothing; what is used; that and what the request would add; that
+# and the unfinished uploads of the repository; or, once the request is carried out, what is used then.
+CHECK_NONE, CHECK_USED, CHECK_MISSING, CHECK_UPLOADING, CHECK_AFTERWARDS = 0, 1, 2, 3, 4
+POINT_BLOB, POINT_MOUNT = 0, 1  # amount of a RESERVE for a blob: which request it is
 
 (
     DONE,
@@ -39,7 +45,10 @@ IMMUTABLE_OFF, IMMUTABLE_MOVE, IMMUTABLE_KEEP = 0, 1, 2  # bound tags may go any
     NEED_SCOPE_MANIFESTS,
     NEED_SCOPE_BLOBS,
     NEED_BLOB_LINKS,
-) = range(8)
+    NEED_PURGE,
+    NEED_LOOSE,
+    NEED_AGENDA,
+) = range(11)
 
 # cursor: what survives a return that asks for room
 CURSOR_OPERATION, CURSOR_PHASE, CURSOR_LOG, CURSOR_COLLECT_HEAD, CURSOR_COLLECT_TAIL, CURSOR_SWEEP_HEAD = (
@@ -60,7 +69,10 @@ CURSOR_SWEEP_TAIL, CURSOR_CASCADE, CURSOR_SCOPE_MANIFESTS, CURSOR_SCOPE_BLOBS, C
 CURSOR_NEEDED, CURSOR_EVENT_BASE, CURSOR_SHORT, CURSOR_CAUSE, CURSOR_REFUSED = 11, 12, 13, 14, 15
 CURSOR_REMOVED_LINK, CURSOR_REMOVED_ROW = 16, 17  # a removal under way: its link or NULL, and its event's row
 CURSOR_LOST = 18  # 1 once a collector swept what a live manifest holds: from then on pushes look at every blob
-CURSOR_SIZE = 19
+CURSOR_PURGE_HEAD, CURSOR_PURGE_TAIL, CURSOR_LOOSE_HEAD, CURSOR_LOOSE_TAIL = 19, 20, 21, 22
+CURSOR_AGENDA_HEAD, CURSOR_AGENDA_TAIL = 23, 24
+CURSOR_LOOSE_BLOB, CURSOR_LOOSE_CAUSE, CURSOR_LOOSE_TIME = 25, 26, 27  # a blob to be swept next, or NULL
+CURSOR_SIZE = 28
 PHASE_BEFORE, PHASE_OPERATION, PHASE_AFTER = 0, 1, 2
 
 # totals: rows of two words
@@ -74,7 +86,8 @@ TOTAL_BINDINGS, TOTAL_MANIFESTS, TOTAL_BLOBS, TOTAL_LOGICAL, TOTAL_UNIQUE, TOTAL
     6,
 )
 TOTAL_CHARGED, TOTAL_STORED, TOTAL_LINKS, TOTAL_FIRST_STORED = 7, 8, 9, 10
-TOTAL_SIZE = 11
+TOTAL_UPLOADS, TOTAL_DRIFT = 11, 12
+TOTAL_SIZE = 13
 
 WORD = 32
 WORD_MASK = (1 << WORD) - 1
@@ -135,7 +148,15 @@ class Holdings(NamedTuple):
     tag_lock: np.ndarray  # uint8[T]   LOCK_* bits
     link_lock: np.ndarray  # uint8[L]
     repository_lock: np.ndarray  # uint8[R]
-    blob_links: np.ndarray  # int64[cap, 2]  (repository << 32 | blob, BLOB_*); by ANY_REPOSITORY how many are LINKED
+    deleted: np.ndarray  # uint8[L]   1: deleted and kept to be restored; linked, counted, and hidden from clients
+    uploading: np.ndarray  # int64[R]   bytes of the repository's unfinished uploads
+    upload_repository: np.ndarray  # int32[U]
+    upload_event: np.ndarray  # int32[U]   event that began it, or NULL
+    upload_bytes: np.ndarray  # int64[U]   received so far
+    upload_reserved: np.ndarray  # int64[U]   reserved for the request that finishes it, or NULL: none has arrived
+    upload_open: np.ndarray  # uint8[U]
+    # int64[cap, 3]  (repository << 32 | blob, BLOB_*, event that linked it last); by ANY_REPOSITORY how many are LINKED
+    blob_links: np.ndarray
     totals: np.ndarray  # int64[TOTAL_SIZE, 2]  two-word totals
 
 
@@ -146,16 +167,23 @@ class Ledger(NamedTuple):
     blobs: np.ndarray  # int64[cap, 2]  (scope << 32 | blob, count)
     used: np.ndarray  # int64[S, 2]    two words a scope
     limit: np.ndarray  # int64[S, 2]    two words a scope; first word NULL: no limit
+    drift: np.ndarray  # int64[S, 2]    two words a scope: the vendor's own counter less the charge
+    uncounted: np.ndarray  # uint8[S]   1: the vendor's counter stands still at 0
     seen: np.ndarray  # uint8[M] or uint8[0]  scratch of TAGGED, zero between calls
     stack: np.ndarray  # int32[M] or int32[0]  scratch of TAGGED
 
 
 class Queues(NamedTuple):
-    """What waits, WRITTEN: candidates for collection, released blobs, referrers of what was deleted."""
+    """What waits, WRITTEN: candidates for collection, released blobs, referrers of what was deleted, unfinished
+    uploads, links to uploaded blobs, and what is to happen at a set time.
+    """
 
     collect: np.ndarray  # int64[n, 3]  (link, event that made it a candidate, its time), first in first out
     sweep: np.ndarray  # int64[n, 3]  (blob, event that released it, its time), first in first out
     cascade: np.ndarray  # int64[n, 3]  (link, event that deleted its subject, its time), last in first out
+    purge: np.ndarray  # int64[n, 3]  (upload, event that began it, its time), first in first out
+    loose: np.ndarray  # int64[n, 3]  (repository << 32 | blob, event that linked it, its time), first in first out
+    agenda: np.ndarray  # int64[n, 3]  (code << 32 | link or scope, event that wants it, when), ascending in time
 
 
 class Rules(NamedTuple):
@@ -176,10 +204,30 @@ class Rules(NamedTuple):
     untagged_pushes: int  # 0 or 1: a push without a tag makes a candidate of what has none
     children_go: int  # 0 or 1: a deleted index takes its untagged children along that no other index lists
     keeps_children: int  # 0 or 1: a manifest that a linked index lists cannot be deleted
+    keeps_subjects: int  # 0 or 1: a manifest that a linked one has as its subject cannot be deleted
     last_tag: int  # 0 or 1: deleting by tag takes the tag, and the manifest with its last one
     expires: int  # 0 or 1: deleting a manifest takes its tags, and leaves it to the collector
     most_tags: int  # tags that a manifest may have when it is deleted, or NULL: any number
     immutable_tags: int  # IMMUTABLE_*
+    origin: int  # microseconds: whatever runs at intervals runs at this time and each interval after it
+    collect_every: int  # microseconds between runs that collect candidates; 0: each when it is due
+    purges: int  # 0 or 1: unfinished uploads are purged as time passes
+    purge_after: int  # microseconds
+    purge_every: int  # microseconds between runs; 0: each when it is due
+    loose_after: int  # microseconds until the link to an uploaded blob ends that no manifest named, or NULL: never
+    keeps_deleted: int  # 0 or 1: a deleted manifest stays, hidden, until it is collected
+    quarantines: int  # 0 or 1: a pushed manifest cannot be read until it is released
+    recounts: int  # 0 or 1: the vendor's counter is counted anew after each deletion
+    uncounting: int  # 0 or 1: some scope's counter stands still
+    reserves: int  # 0 or 1: what a request would add is counted from its arrival on
+    check_post: int  # CHECK_*, as the next five; of a request that comes in steps
+    check_patch: int
+    check_put_blob: int
+    check_put_manifest: int
+    check_mount: int
+    check_copy: int
+    patch_cancels: int  # 0 or 1: a refused PATCH ends its upload
+    refused_after: int  # microseconds until a manifest that was refused afterwards is collected
     special: int  # 0 or 1: some blob of the catalogue is foreign or of unknown size
     until: int  # microseconds: what falls due by then happens, after the last operation
 
@@ -194,12 +242,14 @@ class Operations(NamedTuple):
         np.ndarray
     )  # int32[N]   PUSH, TAG, PULL, DELETE: the link; UNTAG: the link expected, or NULL for any; else NULL
     tag: np.ndarray  # int32[N]   PUSH, TAG, UNTAG: the tag or NULL
-    blob: np.ndarray  # int32[N]   UPLOAD, UNLINK_BLOB: the blob; else NULL
+    blob: np.ndarray  # int32[N]   UPLOAD, UNLINK_BLOB, RESERVE: the blob; else NULL
     repository: np.ndarray  # int32[N]
+    upload: np.ndarray  # int32[N]   the upload or request of which it is a step, or NULL: all in one
+    amount: np.ndarray  # int64[N]   APPEND, MISCOUNT: bytes; RESERVE: POINT_*, or with neither blob nor link bytes
 
 
 class LogRows(NamedTuple):
-    """Room for events, WRITTEN from cursor[CURSOR_LOG] on. The last seven are signed deltas."""
+    """Room for events, WRITTEN from cursor[CURSOR_LOG] on. The last nine are signed deltas."""
 
     time: np.ndarray  # int64
     kind: np.ndarray  # uint8   EVENT_*
@@ -217,3 +267,5 @@ class LogRows(NamedTuple):
     charged_bytes: np.ndarray  # int64
     stored_bytes: np.ndarray  # int64
     first_stored_bytes: np.ndarray  # int64   bytes of blobs that the disk never held before
+    upload_bytes: np.ndarray  # int64   bytes of unfinished uploads
+    drift_bytes: np.ndarray  # int64   the vendor's own counter less the charge

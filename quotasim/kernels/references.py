@@ -8,23 +8,27 @@ from quotasim.kernels.layout import (
     BLOB_LINKED,
     BLOB_REMOVED,
     BLOB_UNSAID,
+    CHECK_AFTERWARDS,
     CURSOR_BLOB_LINKS,
     CURSOR_CASCADE,
     CURSOR_COLLECT_TAIL,
-    CURSOR_LOG,
+    CURSOR_LOOSE_TAIL,
     CURSOR_LOST,
     CURSOR_NEEDED,
+    CURSOR_REFUSED,
     FLAG_FOREIGN,
     FLAG_UNKNOWN_SIZE,
     IMMUTABLE_KEEP,
     IMMUTABLE_OFF,
     KIND_INDEX,
     LOCK_DELETE,
+    LOCK_QUARANTINE,
     LOCK_WRITE,
     MODE_COUNTS,
     MODE_HOLDERS,
     MODE_STORED,
     NULL,
+    OP_COLLECT,
     OP_DELETE,
     OP_PUSH,
     OP_TAG,
@@ -34,28 +38,22 @@ from quotasim.kernels.layout import (
     REASON_NONE,
     REASON_NOT_LINKED,
     REASON_QUOTA,
+    REASON_REFERRER,
     REASON_TAGGED,
     REFERRERS_AFTER_SUBJECT,
     REFERRERS_CASCADE,
     REFERRERS_PIN,
     REFERRERS_STAY,
-    TOTAL_BINDINGS,
-    TOTAL_BLOBS,
-    TOTAL_CHARGED,
-    TOTAL_FIRST_STORED,
     TOTAL_FOREIGN,
     TOTAL_LINKS,
     TOTAL_LOGICAL,
-    TOTAL_MANIFESTS,
-    TOTAL_STORED,
-    TOTAL_UNIQUE,
     TOTAL_UNKNOWN,
     WORD,
-    WORD_MASK,
 )
+from quotasim.kernels.requests import end_upload, exceeds, is_over, needed_bytes
 from quotasim.kernels.scopes import (
-    absent_bytes,
     blob_link,
+    blob_link_event,
     blob_link_of,
     blob_range,
     change_scope,
@@ -63,51 +61,22 @@ from quotasim.kernels.scopes import (
     find_link,
     first_at_least,
     is_held,
+    is_storable,
     release,
+    schedule,
     scope_of,
 )
 from quotasim.kernels.tables import add_words, find_slot
 
 
-# --- blobs --------------------------------------------------------------------------------------------------
-@part
-def _needed(graph, names, held, rules, ledger, repository, manifest):
-    """Bytes that pushing ``manifest`` would add to the charge of its scope, by looking: not for the basis TAGGED, where
-    what a push holds depends on indexes.
-    """
-    if rules.mode == MODE_COUNTS:
-        return absent_bytes(graph, rules, ledger, scope_of(names, rules, repository), manifest)
-    need = np.int64(0)
-    first, last = blob_range(graph, manifest)
-    for e in range(first, last):
-        blob = np.int64(graph.own[manifest] if e == first else graph.target[e])
-        if not is_storable(graph, rules, blob):
-            continue
-        absent = held.holders[blob] == 0 if rules.mode == MODE_HOLDERS else held.stored[blob] == 0
-        if absent:
-            need += graph.size[blob]
-    return need
-
-
-@part
-def exceeds(rules, ledger, scope, need):
-    """Whether ``need`` more bytes, if any, take a scope's charge past its limit."""
-    if need <= 0 or ledger.limit[scope, 0] == NULL:
-        return False
-    low = ledger.used[scope, 1] + (need & WORD_MASK)
-    high = ledger.used[scope, 0] + (need >> WORD) + (low >> WORD)
-    low &= WORD_MASK
-    if high != ledger.limit[scope, 0]:
-        return high > ledger.limit[scope, 0]
-    if rules.reject_at_limit:
-        return low >= ledger.limit[scope, 1]
-    return low > ledger.limit[scope, 1]
-
-
 # --- tags and links -----------------------------------------------------------------------------------------
 @part
 def candidate(held, rules, queues, cursor, link, event, time):
-    """Note that ``link`` may be collected from now on; waits in the queue where the profile collects by itself."""
+    """Note that ``link`` may be collected from now on; waits in the queue where the profile collects by itself. What is
+    deleted and kept waits since then, whatever it loses later.
+    """
+    if rules.keeps_deleted and held.deleted[link]:
+        return
     held.untagged_event[link] = event
     if rules.automatic and rules.untagged_after != NULL:
         enqueue(queues.collect, cursor, CURSOR_COLLECT_TAIL, link, event, time)
@@ -154,8 +123,12 @@ def _rebind(graph, names, held, rules, ledger, queues, cursor, tag, link, event,
         held.first_tag[link] = tag
         held.tag_event[tag] = event
         held.tag_count[link] += 1
+        held.deleted[link] = 0
     if old != NULL and held.tag_count[old] == 0:
         candidate(held, rules, queues, cursor, old, event, time)
+        # Where deleting means that the tags end, no client sees what has none, but through an index.
+        if rules.expires and held.parent_count[old] == 0:
+            held.deleted[old] = 1
     return charged
 
 
@@ -227,12 +200,6 @@ def _store_again(graph, held, rules, manifest, log, row, event):
 
 
 @part
-def is_storable(graph, rules, blob):
-    """Whether the kind would put ``blob`` on disk: not where it is foreign, unless the kind counts those."""
-    return not rules.special or graph.flags[blob] & FLAG_FOREIGN == 0 or rules.counts_foreign
-
-
-@part
 def _special(graph, held, rules, blob, sign):
     """Count a blob of unknown size or a foreign one as it comes (1) or goes (-1); returns the bytes of it that are
     not charged.
@@ -267,6 +234,7 @@ def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, ev
     own = np.int64(graph.own[manifest])
     first, last = blob_range(graph, manifest)
     held.linked[link] = 0
+    held.deleted[link] = 0
     held.link_lock[link] = 0  # a lock goes with what it locks
     add_words(held.totals, TOTAL_LINKS, np.int64(-1))
     charged = np.int64(0)
@@ -274,11 +242,11 @@ def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, ev
     deleted = log.kind[row] == OP_DELETE
     if rules.stale_blob_links:
         if deleted:  # which takes a link to the same digest along
-            charged += blob_link(graph, names, held, rules, ledger, cursor, repository, own, BLOB_UNSAID)[1]
+            charged += blob_link(graph, names, held, rules, ledger, cursor, repository, own, BLOB_UNSAID, event)[1]
         for e in range(first + 1, last):
             blob = np.int64(graph.target[e])
             if graph.flags[blob] & FLAG_FOREIGN == 0 and blob_link_of(held, repository, blob) != BLOB_REMOVED:
-                charged += blob_link(graph, names, held, rules, ledger, cursor, repository, blob, BLOB_LINKED)[1]
+                charged += blob_link(graph, names, held, rules, ledger, cursor, repository, blob, BLOB_LINKED, event)[1]
     charged += change_scope(graph, names, rules, ledger, cursor, repository, manifest, np.int64(-1), np.int64(0))
     if graph.kind[manifest] == KIND_INDEX:
         for e in range(graph.indptr[manifest], graph.indptr[manifest + 1]):
@@ -334,11 +302,14 @@ def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, ev
 
 # --- operations that add ------------------------------------------------------------------------------------
 @part
-def push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, time, log, row, event):
-    """One push or tag operation, into event ``row``. Nothing changes but that event if it is refused."""
+def push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, upload, time, log, row, event):
+    """One push or tag operation, into event ``row``. Nothing changes but that event if it is refused. ``upload``: the
+    request that a push ends, whose limit was looked at when it came; NULL: it is looked at here.
+    """
     repository, manifest = np.int64(names.link_repository[link]), np.int64(names.link_manifest[link])
     was_linked = held.linked[link] != 0
-    if was_linked and tag != NULL:
+    hidden = held.deleted[link] != 0
+    if was_linked and not hidden and tag != NULL:
         log.kind[row] = OP_TAG
     locked = held.repository_lock[repository] & LOCK_WRITE
     if tag != NULL:
@@ -352,12 +323,12 @@ def push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, tim
             return np.int64(REASON_IMMUTABLE)
     charged = np.int64(0)
     if code == OP_TAG:
-        if not was_linked:
+        if not was_linked or hidden:
             return np.int64(REASON_NOT_LINKED)
     else:
         tagged = rules.mode == MODE_COUNTS and rules.basis == BASIS_TAGGED
-        if rules.limited and not tagged:
-            need = _needed(graph, names, held, rules, ledger, repository, manifest)
+        if rules.limited and not tagged and upload == NULL:
+            need = needed_bytes(graph, names, held, rules, ledger, repository, manifest)
             if exceeds(rules, ledger, scope_of(names, rules, repository), need):
                 cursor[CURSOR_NEEDED] = need
                 return np.int64(REASON_QUOTA)
@@ -389,8 +360,13 @@ def push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, tim
     log.charged_bytes[row] = charged
     if not was_linked:
         _hold(graph, names, held, rules, link, log, row, event)
+        if rules.quarantines:
+            held.link_lock[link] |= LOCK_QUARANTINE
     elif code == OP_PUSH:
         held.link_event[link] = event
+        if hidden:
+            held.deleted[link] = 0
+            held.untagged_event[link] = NULL
     if code == OP_PUSH and cursor[CURSOR_LOST]:
         _store_again(graph, held, rules, manifest, log, row, event)
     if code == OP_PUSH and cursor[CURSOR_BLOB_LINKS] > 0:
@@ -398,8 +374,24 @@ def push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, tim
         # Where links are left behind, none is for a manifest's own bytes: one that somebody made stays beside it.
         for e in range(first + rules.stale_blob_links, last):
             blob = np.int64(graph.own[manifest] if e == first else graph.target[e])
-            change = blob_link(graph, names, held, rules, ledger, cursor, repository, blob, BLOB_UNSAID)[1]
+            change = blob_link(graph, names, held, rules, ledger, cursor, repository, blob, BLOB_UNSAID, event)[1]
             log.charged_bytes[row] += change
+    if upload != NULL:
+        held.upload_open[upload] = 0
+        if rules.reserves:  # its counter moved when the request came
+            log.drift_bytes[row] = -log.charged_bytes[row]
+        if rules.limited and rules.check_put_manifest == CHECK_AFTERWARDS:
+            more = log.charged_bytes[row]
+            if is_over(rules, ledger, scope_of(names, rules, repository), more):
+                cursor[CURSOR_NEEDED] = more
+                cursor[CURSOR_REFUSED] += 1
+                log.reason[row] = REASON_QUOTA
+                if held.tag_count[link] == 0 and held.parent_count[link] == 0:
+                    held.deleted[link] = 1
+                    held.untagged_event[link] = event
+                    what = (np.int64(OP_COLLECT) << WORD) | link
+                    schedule(queues.agenda, cursor, what, event, time + rules.refused_after)
+                return np.int64(REASON_NONE)
     if tag != NULL:
         old = np.int64(held.tag_link[tag])
         held.tag_event[tag] = event
@@ -413,18 +405,21 @@ def push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, tim
 
 
 @part
-def upload(graph, names, held, rules, ledger, cursor, blob, repository, log, row, event):
-    """One blob upload into event ``row``: stored, with an explicit link."""
+def upload(graph, names, held, rules, ledger, queues, cursor, blob, repository, request, time, log, row, event):
+    """One blob upload into event ``row``: stored, with an explicit link. ``request``: the upload that it ends, whose
+    limit was looked at when the request came; NULL: it is looked at here.
+    """
     if held.repository_lock[repository] & LOCK_WRITE:
         return np.int64(REASON_LOCKED)
     before = blob_link_of(held, repository, blob)
-    charged = blob_link(graph, names, held, rules, ledger, cursor, repository, blob, BLOB_LINKED)[1]
+    before_event = blob_link_event(held, repository, blob)
+    charged = blob_link(graph, names, held, rules, ledger, cursor, repository, blob, BLOB_LINKED, event)[1]
     size = graph.size[blob]
     stores = held.stored[blob] == 0 and is_storable(graph, rules, blob)
     if rules.mode == MODE_STORED and stores:
         charged += size
-    if exceeds(rules, ledger, scope_of(names, rules, repository), charged):
-        blob_link(graph, names, held, rules, ledger, cursor, repository, blob, before)
+    if request == NULL and exceeds(rules, ledger, scope_of(names, rules, repository), charged):
+        blob_link(graph, names, held, rules, ledger, cursor, repository, blob, before, before_event)
         cursor[CURSOR_NEEDED] = charged
         return np.int64(REASON_QUOTA)
     if stores:
@@ -435,6 +430,12 @@ def upload(graph, names, held, rules, ledger, cursor, blob, repository, log, row
     if held.stored[blob]:
         held.stored_event[blob] = event  # grace counts from the last upload, not from the first
     log.charged_bytes[row] = charged
+    if request != NULL:
+        end_upload(names, held, rules, ledger, request, log, row, False)
+        if rules.reserves:  # its counter moved when the request came
+            log.drift_bytes[row] = -charged
+    if rules.loose_after != NULL:
+        enqueue(queues.loose, cursor, CURSOR_LOOSE_TAIL, (repository << 32) | blob, event, time)
     return np.int64(REASON_NONE)
 
 
@@ -460,6 +461,31 @@ def sweep(graph, held, rules, cursor, blob, log, row):
 
 
 @part
+def keep_deleted(graph, names, held, rules, queues, cursor, link, event, time):
+    """Hide a linked manifest without tags that a client deletes: it stays, and waits to be collected. Where referrers
+    go with their subject they are hidden with it.
+    """
+    candidate(held, rules, queues, cursor, link, event, time)
+    held.deleted[link] = 1
+    if not rules.referrers & REFERRERS_CASCADE:
+        return
+    repository, own = np.int64(names.link_repository[link]), np.int64(graph.own[np.int64(names.link_manifest[link])])
+    k = first_at_least(graph.referrer_subject, own)
+    while k < graph.referrer_subject.shape[0] and graph.referrer_subject[k] == own:
+        below = find_link(names, repository, np.int64(graph.referrer[k]))
+        if below != NULL and held.linked[below] and not held.deleted[below]:
+            enqueue(queues.cascade, cursor, CURSOR_CASCADE, below, event, time)
+        k += 1
+
+
+@part
+def restore(held, link):
+    """Show a manifest again that was deleted and kept."""
+    held.deleted[link] = 0
+    held.untagged_event[link] = NULL
+
+
+@part
 def may_delete(names, held, rules, link):
     """Whether no lock protects a link, one of its tags or its repository against deletion, nor a tag that must stay."""
     if rules.immutable_tags == IMMUTABLE_KEEP and held.tag_count[link] > 0:
@@ -475,10 +501,12 @@ def may_delete(names, held, rules, link):
 
 
 @part
-def refusal(names, held, rules, link):
+def refusal(graph, names, held, rules, link):
     """Why the kind refuses a client who deletes ``link``, REASON_*; REASON_NONE: it does not."""
     if rules.keeps_children and held.parent_count[link] > 0:
         return np.int64(REASON_CHILD)
+    if rules.keeps_subjects and _has_referrer(graph, names, held, link):
+        return np.int64(REASON_REFERRER)
     if rules.immutable_tags == IMMUTABLE_KEEP and held.tag_count[link] > 0:
         return np.int64(REASON_IMMUTABLE)
     if rules.most_tags != NULL and held.tag_count[link] > rules.most_tags:
@@ -493,7 +521,11 @@ def is_collectable(graph, names, held, rules, link):
     """Whether a candidate still has nothing that keeps it: no tag, no linked parent, no linked subject that it
     follows, no referrer that pins it, no lock.
     """
-    if not held.linked[link] or held.tag_count[link] > 0 or held.parent_count[link] > 0:
+    if not held.linked[link] or held.tag_count[link] > 0:
+        return False
+    if rules.keeps_deleted:
+        return held.deleted[link] != 0
+    if held.parent_count[link] > 0:
         return False
     subject = np.int64(graph.subject[np.int64(names.link_manifest[link])])
     if rules.referrers & REFERRERS_STAY and subject != NULL:
@@ -507,45 +539,3 @@ def is_collectable(graph, names, held, rules, link):
             if above != NULL and held.linked[above]:
                 return False
     return may_delete(names, held, rules, link)
-
-
-# --- events ---------------------------------------------------------------------------------------------------
-@part
-def begin_event(log, cursor, time, kind, repository, manifest, tag, blob, cause, batch):
-    """Begin an event with zero deltas; returns its row in ``log``."""
-    row = cursor[CURSOR_LOG]
-    cursor[CURSOR_LOG] = row + 1
-    log.time[row] = time
-    log.kind[row] = kind
-    log.reason[row] = REASON_NONE
-    log.repository[row] = repository
-    log.manifest[row] = manifest
-    log.tag[row] = tag
-    log.blob[row] = blob
-    log.cause[row] = cause
-    log.batch[row] = batch
-    log.bindings[row] = 0
-    log.manifests[row] = 0
-    log.blobs[row] = 0
-    log.unique_bytes[row] = 0
-    log.charged_bytes[row] = 0
-    log.stored_bytes[row] = 0
-    log.first_stored_bytes[row] = 0
-    return row
-
-
-@part
-def post_event(names, held, rules, ledger, log, row):
-    """Add a finished event's deltas to the running totals."""
-    add_words(held.totals, TOTAL_BINDINGS, np.int64(log.bindings[row]))
-    add_words(held.totals, TOTAL_MANIFESTS, np.int64(log.manifests[row]))
-    add_words(held.totals, TOTAL_BLOBS, np.int64(log.blobs[row]))
-    add_words(held.totals, TOTAL_UNIQUE, log.unique_bytes[row])
-    add_words(held.totals, TOTAL_STORED, log.stored_bytes[row])
-    add_words(held.totals, TOTAL_FIRST_STORED, log.first_stored_bytes[row])
-    charged = log.charged_bytes[row]
-    if charged:
-        add_words(held.totals, TOTAL_CHARGED, charged)
-        repository = np.int64(log.repository[row])
-        scope = scope_of(names, rules, repository) if repository != NULL else np.int64(0)
-        add_words(ledger.used, scope, charged)

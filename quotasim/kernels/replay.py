@@ -17,9 +17,14 @@ beyond 2**63. A single delta always fits into int64, since no manifest may list 
 import numpy as np
 
 from quotasim.kernels.compile import kernel, leaf, part
+from quotasim.kernels.events import begin_event, post_event
 from quotasim.kernels.layout import (
     BASIS_TAGGED,
+    BLOB_LINKED,
     BLOB_REMOVED,
+    BLOB_UNSAID,
+    CURSOR_AGENDA_HEAD,
+    CURSOR_AGENDA_TAIL,
     CURSOR_BLOB_LINKS,
     CURSOR_CASCADE,
     CURSOR_CAUSE,
@@ -27,8 +32,15 @@ from quotasim.kernels.layout import (
     CURSOR_COLLECT_TAIL,
     CURSOR_EVENT_BASE,
     CURSOR_LOG,
+    CURSOR_LOOSE_BLOB,
+    CURSOR_LOOSE_CAUSE,
+    CURSOR_LOOSE_HEAD,
+    CURSOR_LOOSE_TAIL,
+    CURSOR_LOOSE_TIME,
     CURSOR_OPERATION,
     CURSOR_PHASE,
+    CURSOR_PURGE_HEAD,
+    CURSOR_PURGE_TAIL,
     CURSOR_REFUSED,
     CURSOR_REMOVED_LINK,
     CURSOR_REMOVED_ROW,
@@ -43,21 +55,33 @@ from quotasim.kernels.layout import (
     KIND_INDEX,
     LOCK_DELETE,
     MODE_COUNTS,
+    NEED_AGENDA,
     NEED_BLOB_LINKS,
     NEED_CASCADE,
     NEED_COLLECT,
     NEED_LOG,
+    NEED_LOOSE,
+    NEED_PURGE,
     NEED_SCOPE_BLOBS,
     NEED_SCOPE_MANIFESTS,
     NEED_SWEEP,
     NULL,
+    OP_APPEND,
+    OP_BEGIN_UPLOAD,
+    OP_CANCEL_UPLOAD,
     OP_COLLECT,
     OP_DELETE,
     OP_GC,
+    OP_MISCOUNT,
     OP_PULL,
+    OP_PURGE_UPLOAD,
     OP_PUSH,
+    OP_RECOUNT,
+    OP_RESERVE,
+    OP_RESTORE,
     OP_SWEEP,
     OP_TAG,
+    OP_UNCOUNT,
     OP_UNLINK_BLOB,
     OP_UNTAG,
     OP_UPLOAD,
@@ -67,24 +91,37 @@ from quotasim.kernels.layout import (
     REASON_IMMUTABLE,
     REASON_LOCKED,
     REASON_NONE,
+    WORD,
+    WORD_MASK,
 )
 from quotasim.kernels.prefetch import prefetch
 from quotasim.kernels.references import (
-    begin_event,
     candidate,
     is_collectable,
+    keep_deleted,
     may_delete,
-    post_event,
     push,
     refusal,
+    restore,
     sweep,
     unlink,
     untag,
     upload,
 )
-from quotasim.kernels.scopes import blob_link, blob_range, first_at_least, is_held, release, scope_of
+from quotasim.kernels.requests import append, begin_upload, drifts, end_upload, recount, reserve, roll_back, uncount
+from quotasim.kernels.scopes import (
+    blob_link,
+    blob_link_event,
+    blob_link_of,
+    blob_range,
+    first_at_least,
+    is_held,
+    release,
+    scope_of,
+)
 from quotasim.kernels.tables import has_room, home_slot
 
+_NEVER = np.iinfo(np.int64).max // 2
 AHEAD = 4  # operations by which each stage asks for memory early; measured in docs/performance.md
 
 
@@ -134,6 +171,13 @@ def _room(graph, rules, held, ledger, queues, log, cursor, manifest):
         cursor[CURSOR_SHORT] = degree
         if cursor[CURSOR_SWEEP_TAIL] + degree > queues.sweep.shape[0]:
             return NEED_SWEEP
+    cursor[CURSOR_SHORT] = 1
+    if cursor[CURSOR_PURGE_TAIL] >= queues.purge.shape[0]:
+        return NEED_PURGE
+    if cursor[CURSOR_LOOSE_TAIL] >= queues.loose.shape[0]:
+        return NEED_LOOSE
+    if cursor[CURSOR_AGENDA_TAIL] >= queues.agenda.shape[0]:
+        return NEED_AGENDA
     cursor[CURSOR_SHORT] = referrers + rules.children_go * degree
     if cursor[CURSOR_CASCADE] + cursor[CURSOR_SHORT] > queues.cascade.shape[0]:
         return NEED_CASCADE
@@ -208,21 +252,61 @@ def _approach_blobs(target, size, holders, table, own, first, last, prefix, coun
 
 # --- time and the main loop ----------------------------------------------------------------------------------
 @part
+def _when(since, wait, every, origin):
+    """Time at which something falls due that waits ``wait`` from ``since`` on, where a worker looks each ``every``."""
+    when = since + wait
+    if every > 0 and when > origin:
+        when = origin + (when - origin + every - 1) // every * every
+    return when
+
+
+@part
 def _due(rules, queues, cursor, now):
-    """The code of what falls due first at or before ``now``: OP_COLLECT before OP_SWEEP at one instant; NULL:
-    nothing.
+    """The code of what falls due first at or before ``now`` and its time; NULL: nothing. At one instant: COLLECT,
+    SWEEP, PURGE_UPLOAD, UNLINK_BLOB, and last what is on the agenda (GC).
     """
-    if not rules.automatic:
-        return np.int64(NULL)
-    head = cursor[CURSOR_COLLECT_HEAD]
-    collect_due = np.int64(-1)
-    if head < cursor[CURSOR_COLLECT_TAIL] and queues.collect[head, 2] + rules.untagged_after <= now:
-        collect_due = queues.collect[head, 2] + rules.untagged_after
-    head = cursor[CURSOR_SWEEP_HEAD]
-    if head < cursor[CURSOR_SWEEP_TAIL] and queues.sweep[head, 2] + rules.sweep_after <= now:
-        if collect_due < 0 or queues.sweep[head, 2] + rules.sweep_after < collect_due:
-            return np.int64(OP_SWEEP)
-    return np.int64(OP_COLLECT if collect_due >= 0 else NULL)
+    due, first = np.int64(NULL), now + 1
+    if rules.automatic:
+        head = cursor[CURSOR_COLLECT_HEAD]
+        if head < cursor[CURSOR_COLLECT_TAIL]:
+            when = _when(queues.collect[head, 2], rules.untagged_after, rules.collect_every, rules.origin)
+            if when < first:
+                due, first = np.int64(OP_COLLECT), when
+        head = cursor[CURSOR_SWEEP_HEAD]
+        if head < cursor[CURSOR_SWEEP_TAIL]:
+            when = queues.sweep[head, 2] + rules.sweep_after
+            if when < first:
+                due, first = np.int64(OP_SWEEP), when
+    head = cursor[CURSOR_PURGE_HEAD]
+    if rules.purges and head < cursor[CURSOR_PURGE_TAIL]:
+        when = _when(queues.purge[head, 2], rules.purge_after, rules.purge_every, rules.origin)
+        if when < first:
+            due, first = np.int64(OP_PURGE_UPLOAD), when
+    head = cursor[CURSOR_LOOSE_HEAD]
+    if rules.loose_after != NULL and head < cursor[CURSOR_LOOSE_TAIL]:
+        when = queues.loose[head, 2] + rules.loose_after
+        if when < first:
+            due, first = np.int64(OP_UNLINK_BLOB), when
+    head = cursor[CURSOR_AGENDA_HEAD]
+    if head < cursor[CURSOR_AGENDA_TAIL] and queues.agenda[head, 2] < first:
+        due, first = np.int64(OP_GC), queues.agenda[head, 2]
+    return due, first
+
+
+@part
+def _first_repository(names, rules, scope):
+    """The first repository of a scope."""
+    for repository in range(names.namespace.shape[0]):
+        if scope_of(names, rules, np.int64(repository)) == scope:
+            return np.int64(repository)
+    return np.int64(NULL)
+
+
+@kernel
+def next_due(rules, queues, cursor):
+    """Time at which something waiting falls due first, or NULL: nothing waits. What waits may turn out to be void."""
+    due, when = _due(rules, queues, cursor, np.int64(_NEVER))
+    return when if due != NULL else np.int64(NULL)
 
 
 @kernel
@@ -238,7 +322,8 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
 
     Each turn of the loop chooses one step and does it whole. In order of precedence: the rest of a removal under
     way (its tags one by
-    one, then the link), referrers that go with what was deleted, what is due, the next operation.
+    one, then the link), referrers that go with what was deleted, what is due, the next operation. Before all: a blob
+    that goes with its last link.
     """
     base = cursor[CURSOR_EVENT_BASE]
     count = ops.code.shape[0]
@@ -247,11 +332,15 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
         code, link, tag, blob = np.int64(NULL), np.int64(NULL), np.int64(NULL), np.int64(NULL)
         repository, cause, time = np.int64(NULL), cursor[CURSOR_CAUSE], rules.until
         batch = np.int64(ops.batch[i]) if i < count else np.int64(NULL)
+        upload_row, amount, head_at = np.int64(NULL), np.int64(0), np.int64(NULL)
         row = np.int64(NULL)
         requested = False
 
         # Choose.
-        if cursor[CURSOR_REMOVED_LINK] != NULL:
+        if cursor[CURSOR_LOOSE_BLOB] != NULL:
+            blob, cause, time = cursor[CURSOR_LOOSE_BLOB], cursor[CURSOR_LOOSE_CAUSE], cursor[CURSOR_LOOSE_TIME]
+            code = np.int64(OP_SWEEP)
+        elif cursor[CURSOR_REMOVED_LINK] != NULL:
             link, row = cursor[CURSOR_REMOVED_LINK], cursor[CURSOR_REMOVED_ROW]
             code = np.int64(log.kind[row])
             tag = np.int64(held.first_tag[link])
@@ -260,7 +349,7 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
             top = cursor[CURSOR_CASCADE] - 1
             link, cause, time = queues.cascade[top, 0], queues.cascade[top, 1], queues.cascade[top, 2]
             cursor[CURSOR_CASCADE] = top
-            if not held.linked[link] or not may_delete(names, held, rules, link):
+            if not held.linked[link] or held.deleted[link] or not may_delete(names, held, rules, link):
                 continue
             code = np.int64(OP_DELETE)
         elif cursor[CURSOR_PHASE] == PHASE_OPERATION:
@@ -273,7 +362,20 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
                 np.int64(ops.blob[i]),
             )
             repository, time = np.int64(ops.repository[i]), ops.time[i]
-            if tag != NULL and (code == OP_UNTAG or code == OP_DELETE):
+            upload_row, amount = np.int64(ops.upload[i]), ops.amount[i]
+            if upload_row != NULL and code != OP_BEGIN_UPLOAD:
+                # A step of a request that was refused, or has ended, is left out.
+                begun = held.upload_event[upload_row] != NULL
+                arrived = held.upload_reserved[upload_row] != NULL
+                if code == OP_RESERVE:
+                    lives = not begun or (held.upload_open[upload_row] != 0 and not arrived)
+                else:
+                    lives = held.upload_open[upload_row] != 0 and (arrived or (code != OP_PUSH and code != OP_UPLOAD))
+                if not lives:
+                    code = np.int64(NULL)
+            if code == NULL:
+                pass
+            elif tag != NULL and (code == OP_UNTAG or code == OP_DELETE):
                 bound = np.int64(held.tag_link[tag])
                 # Nothing is left to do where an add of the same batch has moved the tag, or it was not bound.
                 if bound == NULL or (link != NULL and bound != link):
@@ -283,29 +385,50 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
                     code = np.int64(OP_UNTAG)
                 elif code == OP_DELETE:
                     tag = np.int64(NULL)
-            elif (code >= OP_UNTAG and link != NULL and not held.linked[link]) or (
-                code == OP_SWEEP and not held.stored[blob]
+            elif (
+                (code >= OP_UNTAG and link != NULL and not held.linked[link])
+                or (code == OP_SWEEP and not held.stored[blob])
+                or (code == OP_DELETE and held.deleted[link])
             ):
                 code = np.int64(NULL)
         else:
             now = ops.time[i] if i < count else rules.until
-            due = _due(rules, queues, cursor, now)
+            due, when = _due(rules, queues, cursor, now)
             if due == OP_COLLECT:
-                head = cursor[CURSOR_COLLECT_HEAD]
-                link, cause = queues.collect[head, 0], queues.collect[head, 1]
-                time = queues.collect[head, 2] + rules.untagged_after
-                if held.untagged_event[link] != cause or not is_collectable(graph, names, held, rules, link):
-                    cursor[CURSOR_COLLECT_HEAD] = head + 1
-                    continue
-                code = due
+                head_at = np.int64(CURSOR_COLLECT_HEAD)
+                link, cause = queues.collect[cursor[head_at], 0], queues.collect[cursor[head_at], 1]
+                void = held.untagged_event[link] != cause or not is_collectable(graph, names, held, rules, link)
             elif due == OP_SWEEP:
-                head = cursor[CURSOR_SWEEP_HEAD]
-                blob, cause = queues.sweep[head, 0], queues.sweep[head, 1]
-                time = queues.sweep[head, 2] + rules.sweep_after
-                if held.released_event[blob] != cause or not held.stored[blob] or is_held(held, cursor, blob):
-                    cursor[CURSOR_SWEEP_HEAD] = head + 1
+                head_at = np.int64(CURSOR_SWEEP_HEAD)
+                blob, cause = queues.sweep[cursor[head_at], 0], queues.sweep[cursor[head_at], 1]
+                void = held.released_event[blob] != cause or not held.stored[blob] or is_held(held, cursor, blob)
+            elif due == OP_PURGE_UPLOAD:
+                head_at = np.int64(CURSOR_PURGE_HEAD)
+                upload_row, cause = queues.purge[cursor[head_at], 0], queues.purge[cursor[head_at], 1]
+                repository = np.int64(held.upload_repository[upload_row])
+                void = not held.upload_open[upload_row]
+            elif due == OP_UNLINK_BLOB:
+                head_at = np.int64(CURSOR_LOOSE_HEAD)
+                key, cause = queues.loose[cursor[head_at], 0], queues.loose[cursor[head_at], 1]
+                repository, blob = key >> WORD, key & WORD_MASK
+                void = blob_link_event(held, repository, blob) != cause
+                void = void or blob_link_of(held, repository, blob) != BLOB_LINKED
+            elif due == OP_GC:
+                head_at = np.int64(CURSOR_AGENDA_HEAD)
+                what, cause = queues.agenda[cursor[head_at], 0], queues.agenda[cursor[head_at], 1]
+                due = what >> WORD
+                if due == OP_COLLECT:
+                    link = what & WORD_MASK
+                    void = held.untagged_event[link] != cause or not held.deleted[link]
+                    void = void or held.parent_count[link] > 0 or not may_delete(names, held, rules, link)
+                else:
+                    repository = _first_repository(names, rules, what & WORD_MASK)
+                    void = not ledger.uncounted[what & WORD_MASK]
+            if due != NULL:
+                if void:
+                    cursor[head_at] += 1
                     continue
-                code = due
+                code, time = due, when
             elif i >= count:
                 return DONE
             elif cursor[CURSOR_PHASE] == PHASE_BEFORE:
@@ -332,30 +455,101 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
 
             # Do it.
             if row != NULL and tag == NULL:
-                if not (rules.expires and code == OP_DELETE):
+                if rules.keeps_deleted and code == OP_DELETE:
+                    keep_deleted(graph, names, held, rules, queues, cursor, link, base + row, time)
+                elif not (rules.expires and code == OP_DELETE):
                     unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, base + row, time)
                 cursor[CURSOR_REMOVED_LINK] = NULL
                 post_event(names, held, rules, ledger, log, row)
+                repository = np.int64(names.link_repository[link])
+                if rules.recounts and code == OP_DELETE and drifts(names, rules, ledger, repository):
+                    cause = base + row
+                    row = begin_event(
+                        log, cursor, time, np.int64(OP_RECOUNT), repository, np.int64(NULL), tag, tag, cause, batch
+                    )
+                    recount(names, rules, ledger, repository, log, row)
+                    post_event(names, held, rules, ledger, log, row)
                 continue
             if link != NULL:
                 repository = np.int64(names.link_repository[link])
             kind = code
             if row != NULL:
                 kind, cause = np.int64(OP_UNTAG), base + row
-            elif code == OP_COLLECT and not requested:
-                cursor[CURSOR_COLLECT_HEAD] += 1
             elif code == OP_SWEEP:
                 manifest = np.int64(graph.blob_manifest[blob])
-                if not requested:
-                    cursor[CURSOR_SWEEP_HEAD] += 1
+                cursor[CURSOR_LOOSE_BLOB] = NULL
+            if head_at != NULL:
+                cursor[head_at] += 1
             removed = row
             row = begin_event(log, cursor, time, kind, repository, manifest, tag, blob, cause, batch)
             event = base + row
             reason = np.int64(REASON_NONE)
             if kind == OP_PUSH or kind == OP_TAG:
-                reason = push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, time, log, row, event)
+                reason = push(
+                    graph,
+                    names,
+                    held,
+                    rules,
+                    ledger,
+                    queues,
+                    cursor,
+                    code,
+                    link,
+                    tag,
+                    upload_row,
+                    time,
+                    log,
+                    row,
+                    event,
+                )
             elif kind == OP_UPLOAD:
-                reason = upload(graph, names, held, rules, ledger, cursor, blob, repository, log, row, event)
+                reason = upload(
+                    graph,
+                    names,
+                    held,
+                    rules,
+                    ledger,
+                    queues,
+                    cursor,
+                    blob,
+                    repository,
+                    upload_row,
+                    time,
+                    log,
+                    row,
+                    event,
+                )
+            elif kind == OP_BEGIN_UPLOAD:
+                reason = begin_upload(names, held, rules, ledger, queues, cursor, upload_row, repository, time, event)
+            elif kind == OP_APPEND:
+                reason = append(names, held, rules, ledger, cursor, upload_row, amount, log, row)
+            elif kind == OP_RESERVE:
+                reason = reserve(
+                    graph,
+                    names,
+                    held,
+                    rules,
+                    ledger,
+                    cursor,
+                    upload_row,
+                    blob,
+                    link,
+                    amount,
+                    repository,
+                    log,
+                    row,
+                    event,
+                )
+            elif kind == OP_CANCEL_UPLOAD or kind == OP_PURGE_UPLOAD:
+                end_upload(names, held, rules, ledger, upload_row, log, row, True)
+            elif kind == OP_RESTORE:
+                restore(held, link)
+            elif kind == OP_MISCOUNT:
+                log.drift_bytes[row] = amount
+            elif kind == OP_UNCOUNT:
+                uncount(ledger, log, row)
+            elif kind == OP_RECOUNT:
+                recount(names, rules, ledger, repository, log, row)
             elif kind == OP_PULL:
                 held.pulled_at[link] = time
             elif kind == OP_GC:
@@ -373,15 +567,24 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
                 else:
                     untag(graph, names, held, rules, ledger, queues, cursor, tag, time, log, row, event)
             elif kind == OP_UNLINK_BLOB:
-                changed, charged = blob_link(graph, names, held, rules, ledger, cursor, repository, blob, BLOB_REMOVED)
+                said = np.int64(BLOB_REMOVED if requested else BLOB_UNSAID)
+                changed, charged = blob_link(
+                    graph, names, held, rules, ledger, cursor, repository, blob, said, np.int64(0)
+                )
                 log.charged_bytes[row] = charged
                 if changed and not is_held(held, cursor, blob):
-                    release(held, rules, queues, cursor, blob, event, time)
+                    if requested or not held.stored[blob]:
+                        release(held, rules, queues, cursor, blob, event, time)
+                    else:  # what was kept for its link alone goes with it
+                        held.released_event[blob] = event
+                        cursor[CURSOR_LOOSE_BLOB] = blob
+                        cursor[CURSOR_LOOSE_CAUSE] = event
+                        cursor[CURSOR_LOOSE_TIME] = time
             elif kind == OP_SWEEP:
                 sweep(graph, held, rules, cursor, blob, log, row)
             elif kind == OP_DELETE or kind == OP_COLLECT:
                 if kind == OP_DELETE and requested:
-                    reason = refusal(names, held, rules, link)
+                    reason = refusal(graph, names, held, rules, link)
                 if reason == REASON_NONE:
                     cursor[CURSOR_REMOVED_LINK] = link
                     cursor[CURSOR_REMOVED_ROW] = row
@@ -389,6 +592,10 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
                 log.kind[row] = EVENT_REFUSE
                 log.reason[row] = reason
                 cursor[CURSOR_REFUSED] += 1
+                if upload_row != NULL and (kind == OP_PUSH or kind == OP_UPLOAD):
+                    roll_back(names, held, rules, ledger, upload_row, log, row)
+                if upload_row != NULL:
+                    post_event(names, held, rules, ledger, log, row)
             elif cursor[CURSOR_REMOVED_LINK] == NULL or removed != NULL:
                 post_event(names, held, rules, ledger, log, row)
 

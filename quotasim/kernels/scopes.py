@@ -9,6 +9,8 @@ from quotasim.kernels.layout import (
     BASIS_TAGGED,
     BLOB_LINKED,
     BLOB_UNSAID,
+    CURSOR_AGENDA_HEAD,
+    CURSOR_AGENDA_TAIL,
     CURSOR_BLOB_LINKS,
     CURSOR_SCOPE_BLOBS,
     CURSOR_SCOPE_MANIFESTS,
@@ -69,6 +71,18 @@ def _charged_blob(target, role, flags, own, first, e, role_mask, skipped):
     if what & role_mask == 0 or (skipped and flags[np.uint64(blob)] & skipped):
         return np.int64(NULL)
     return blob
+
+
+@part
+def is_storable(graph, rules, blob):
+    """Whether the kind would put ``blob`` on disk: not where it is foreign, unless the kind counts those."""
+    return not rules.special or graph.flags[blob] & FLAG_FOREIGN == 0 or rules.counts_foreign
+
+
+@part
+def is_charged(graph, rules, blob):
+    """Whether the kind would charge ``blob`` for an explicit link alone, where that counts: it is taken for a layer."""
+    return rules.role_mask & ROLE_LAYER != 0 and is_storable(graph, rules, blob)
 
 
 @part
@@ -152,7 +166,8 @@ def count_slot(table, key):
     if table[slot, 0] != EMPTY:
         return slot, np.int64(0)
     table[slot, 0] = key
-    table[slot, 1] = 0
+    for k in range(1, table.shape[1]):
+        table[slot, k] = 0
     return slot, np.int64(1)
 
 
@@ -249,9 +264,16 @@ def blob_link_of(held, repository, blob):
 
 
 @part
-def blob_link(graph, names, held, rules, ledger, cursor, repository, blob, wanted):
-    """Say BLOB_LINKED, BLOB_UNSAID or BLOB_REMOVED (``wanted``) of ``blob`` in ``repository``; returns (whether an
-    explicit link came or went, change of the charge in bytes).
+def blob_link_event(held, repository, blob):
+    """Event that linked ``blob`` last in ``repository`` by itself; 0 where nothing is said of it."""
+    slot = find_slot(held.blob_links, (repository << 32) | blob)
+    return np.int64(held.blob_links[slot, 2]) if held.blob_links[slot, 0] != EMPTY else np.int64(0)
+
+
+@part
+def blob_link(graph, names, held, rules, ledger, cursor, repository, blob, wanted, event):
+    """Say BLOB_LINKED, BLOB_UNSAID or BLOB_REMOVED (``wanted``) of ``blob`` in ``repository``, in ``event``; returns
+    (whether an explicit link came or went, change of the charge in bytes).
     """
     table = held.blob_links
     key = (repository << 32) | blob
@@ -262,15 +284,14 @@ def blob_link(graph, names, held, rules, ledger, cursor, repository, blob, wante
     cursor[CURSOR_BLOB_LINKS] += new
     before = table[slot, 1]
     table[slot, 1] = wanted
+    table[slot, 2] = event if wanted == BLOB_LINKED else 0
     sign = np.int64(wanted == BLOB_LINKED) - np.int64(before == BLOB_LINKED)
     if sign == 0:
         return False, np.int64(0)
     slot, new = count_slot(table, (np.int64(ANY_REPOSITORY) << 32) | blob)
     cursor[CURSOR_BLOB_LINKS] += new
     table[slot, 1] += sign
-    if rules.mode != MODE_COUNTS or rules.basis != BASIS_LINKED or ROLE_LAYER & rules.role_mask == 0:
-        return True, np.int64(0)
-    if graph.flags[blob] & FLAG_FOREIGN and not rules.counts_foreign:
+    if rules.mode != MODE_COUNTS or rules.basis != BASIS_LINKED or not is_charged(graph, rules, blob):
         return True, np.int64(0)
     slot, new = count_slot(ledger.blobs, (scope_of(names, rules, repository) << 32) | blob)
     cursor[CURSOR_SCOPE_BLOBS] += new
@@ -298,6 +319,20 @@ def enqueue(queue, cursor, end, what, event, time):
     queue[row, 1] = event
     queue[row, 2] = time
     cursor[end] = row + 1
+
+
+@part
+def schedule(agenda, cursor, what, event, when):
+    """Put (what, event, when) on the agenda, after all that is due by then; somebody has made room."""
+    row = cursor[CURSOR_AGENDA_TAIL]
+    cursor[CURSOR_AGENDA_TAIL] = row + 1
+    while row > cursor[CURSOR_AGENDA_HEAD] and agenda[row - 1, 2] > when:
+        for k in range(3):
+            agenda[row, k] = agenda[row - 1, k]
+        row -= 1
+    agenda[row, 0] = what
+    agenda[row, 1] = event
+    agenda[row, 2] = when
 
 
 @part

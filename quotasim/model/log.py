@@ -32,6 +32,8 @@ DTYPES = {
     "charged_bytes": np.int64,
     "stored_bytes": np.int64,
     "first_stored_bytes": np.int64,
+    "upload_bytes": np.int64,
+    "drift_bytes": np.int64,
 }
 assert tuple(DTYPES) == LogRows._fields
 
@@ -45,11 +47,20 @@ class EventKind(IntEnum):
     PULL = layout.OP_PULL
     LOCK = layout.OP_LOCK
     GC = layout.OP_GC
+    BEGIN_UPLOAD = layout.OP_BEGIN_UPLOAD
+    APPEND = layout.OP_APPEND
+    RESERVE = layout.OP_RESERVE
+    RESTORE = layout.OP_RESTORE
+    MISCOUNT = layout.OP_MISCOUNT
+    UNCOUNT = layout.OP_UNCOUNT
     UNTAG = layout.OP_UNTAG
     DELETE = layout.OP_DELETE
     UNLINK_BLOB = layout.OP_UNLINK_BLOB
     COLLECT = layout.OP_COLLECT
     SWEEP = layout.OP_SWEEP
+    CANCEL_UPLOAD = layout.OP_CANCEL_UPLOAD
+    PURGE_UPLOAD = layout.OP_PURGE_UPLOAD
+    RECOUNT = layout.OP_RECOUNT
     REFUSE = layout.EVENT_REFUSE
 
 
@@ -63,6 +74,7 @@ class Reason(IntEnum):
     IMMUTABLE = layout.REASON_IMMUTABLE
     CHILD = layout.REASON_CHILD
     TAGGED = layout.REASON_TAGGED
+    REFERRER = layout.REASON_REFERRER
 
 
 class EventLog:

@@ -13,10 +13,17 @@ from quotasim.kernels.layout import (
     BLOB_LINKED,
     BLOB_REMOVED,
     BLOB_UNSAID,
+    CURSOR_AGENDA_HEAD,
+    CURSOR_AGENDA_TAIL,
     CURSOR_BLOB_LINKS,
     CURSOR_CASCADE,
     CURSOR_COLLECT_HEAD,
     CURSOR_COLLECT_TAIL,
+    CURSOR_LOOSE_BLOB,
+    CURSOR_LOOSE_HEAD,
+    CURSOR_LOOSE_TAIL,
+    CURSOR_PURGE_HEAD,
+    CURSOR_PURGE_TAIL,
     CURSOR_SCOPE_BLOBS,
     CURSOR_SCOPE_MANIFESTS,
     CURSOR_SIZE,
@@ -25,6 +32,7 @@ from quotasim.kernels.layout import (
     EMPTY,
     TOTAL_SIZE,
     WORD,
+    WORD_MASK,
     Holdings,
     Queues,
 )
@@ -44,8 +52,10 @@ LINK_COLUMNS = (
     "link_event",
     "untagged_event",
     "link_lock",
+    "deleted",
     "link_estimated",
 )
+UPLOAD_COLUMNS = ("upload_repository", "upload_event", "upload_bytes", "upload_reserved", "upload_open")
 _DTYPES: dict[str, tuple[Any, int]] = {
     "tag_link": (np.int32, NULL),
     "tag_event": (np.int32, NULL),
@@ -59,6 +69,7 @@ _DTYPES: dict[str, tuple[Any, int]] = {
     "link_event": (np.int32, NULL),
     "untagged_event": (np.int32, NULL),
     "link_lock": (np.uint8, 0),
+    "deleted": (np.uint8, 0),
     "link_estimated": (np.uint8, 0),
     "pulled_at": (np.int64, NULL),
     "link_count": (np.int32, 0),
@@ -67,12 +78,22 @@ _DTYPES: dict[str, tuple[Any, int]] = {
     "stored_event": (np.int32, NULL),
     "released_event": (np.int32, NULL),
     "repository_lock": (np.uint8, 0),
+    "uploading": (np.int64, 0),
+    "upload_repository": (np.int32, NULL),
+    "upload_event": (np.int32, NULL),
+    "upload_bytes": (np.int64, 0),
+    "upload_reserved": (np.int64, NULL),
+    "upload_open": (np.uint8, 0),
 }
 
 _ENDS = {
     "collect": (CURSOR_COLLECT_HEAD, CURSOR_COLLECT_TAIL),
     "sweep": (CURSOR_SWEEP_HEAD, CURSOR_SWEEP_TAIL),
+    "purge": (CURSOR_PURGE_HEAD, CURSOR_PURGE_TAIL),
+    "loose": (CURSOR_LOOSE_HEAD, CURSOR_LOOSE_TAIL),
+    "agenda": (CURSOR_AGENDA_HEAD, CURSOR_AGENDA_TAIL),
 }
+QUEUES = tuple(_ENDS)
 
 
 class State:
@@ -84,20 +105,23 @@ class State:
     stamp : an object that every change replaces. Two branches can have one version number and not the same state, but
         only equal states have the same stamp: a plan made for one is refused by any other.
     now : int, microseconds since the epoch, UTC.
+    origin : int, the time at which it began: what runs at intervals is counted from here.
     """
 
     def __init__(self, now: int) -> None:
         self.now = now
+        self.origin = now
         self.version = 0
         self.stamp = object()
         self._columns = {name: Column(dtype, fill=fill) for name, (dtype, fill) in _DTYPES.items()}
         self._columns["totals"] = Column(np.int64, fill=0, width=2)
         self._columns["totals"].grow(TOTAL_SIZE)
-        self._columns["blob_links"] = Column(np.int64, fill=0, width=2)
-        self._columns["blob_links"].replace(empty_table(4))
-        for name in ("collect", "sweep", "cascade"):
+        self._columns["blob_links"] = Column(np.int64, fill=0, width=3)
+        self._columns["blob_links"].replace(empty_table(4, 3))
+        for name in Queues._fields:
             self._columns[name] = Column(np.int64, fill=0, width=3)
         self.cursor = np.zeros(CURSOR_SIZE, np.int64)
+        self.cursor[CURSOR_LOOSE_BLOB] = NULL
 
     def read(self, name: str) -> Array:
         """Return column ``name`` for reading."""
@@ -124,6 +148,7 @@ class State:
         """Return a state that shares every column until either side writes it. O(number of columns)."""
         other = State.__new__(State)
         other.now = self.now
+        other.origin = self.origin
         other.version = self.version
         other.stamp = self.stamp
         other._columns = {name: column.share() for name, column in self._columns.items()}
@@ -154,7 +179,8 @@ class State:
         self._columns["link_count"].grow(content.manifest_count)
         for name in ("holders", "stored", "stored_event", "released_event"):
             self._columns[name].grow(content.blob_count)
-        self._columns["repository_lock"].grow(len(names.repositories))
+        for name in ("repository_lock", "uploading"):
+            self._columns[name].grow(len(names.repositories))
         graph = content.graph()
         if links > known and graph.late_child.size:
             self._adopt(graph.late_child, graph.late_index, names, known)
@@ -170,6 +196,13 @@ class State:
                 above = names.links.find(int(repository[link]), index)
                 if above != NULL and linked[above]:
                     parents[link] += 1
+
+    def add_uploads(self, count: int) -> Array:
+        """Return rows for so many uploads or requests that are to begin, int32[count]."""
+        first = len(self._columns["upload_open"])
+        for name in UPLOAD_COLUMNS:
+            self._columns[name].grow(first + count)
+        return np.arange(first, first + count, dtype=np.int32)
 
     def materialise_pulls(self) -> None:
         """Give ``pulled_at`` its rows; until the first pull it has none."""
@@ -214,7 +247,13 @@ class State:
         # Under ANY_REPOSITORY are counts, which may be the same numbers.
         used = (table[:, 0] != EMPTY) & ((table[:, 0] >> WORD) != ANY_REPOSITORY) & (table[:, 1] == said)
         keys = np.sort(table[used, 0])
-        return (keys >> WORD).astype(np.int32), (keys & 0xFFFFFFFF).astype(np.int32)
+        return (keys >> WORD).astype(np.int32), (keys & WORD_MASK).astype(np.int32)
+
+    def blob_link_events(self) -> Array:
+        """Return the events that made :meth:`explicit_blob_links`, int64[n], beside them."""
+        table = self.read("blob_links")
+        used = (table[:, 0] != EMPTY) & ((table[:, 0] >> WORD) != ANY_REPOSITORY) & (table[:, 1] == BLOB_LINKED)
+        return np.asarray(table[used, 2][np.argsort(table[used, 0])])
 
     def blob_link_of(self, repository: int, blob: int) -> int:
         """Return BLOB_LINKED, BLOB_REMOVED or BLOB_UNSAID of one blob in one repository."""
@@ -225,12 +264,12 @@ class State:
     def grow_blob_links(self, rows: int) -> None:
         """Make room for ``rows`` more explicit blob links, dropping those that are gone."""
         table = self.read("blob_links")
-        grown = empty_table(int(np.count_nonzero(table[:, 0] != EMPTY)) + rows)
+        grown = empty_table(int(np.count_nonzero(table[:, 0] != EMPTY)) + rows, 3)
         self.cursor[CURSOR_BLOB_LINKS] = rehash(table, grown, 0)
         self.replace("blob_links", grown)
 
     def waiting(self, name: str) -> Array:
-        """Return what waits in queue ``collect`` or ``sweep``, int64[n, 3], first in first out."""
+        """Return what waits in one of ``QUEUES``, int64[n, 3], first in first out."""
         head_at, tail_at = _ENDS[name]
         return self.read(name)[int(self.cursor[head_at]) : int(self.cursor[tail_at])]
 
@@ -240,15 +279,18 @@ class State:
         self.replace(name, rows)
         self.cursor[head_at], self.cursor[tail_at] = 0, rows.shape[0]
 
-    def restore_blob_links(self, repository: Array, blob: Array, removed: Array) -> None:
-        """Become a state with exactly these explicit blob links, some of them ``removed``, each once (a snapshot)."""
+    def restore_blob_links(self, repository: Array, blob: Array, removed: Array, event: Array) -> None:
+        """Become a state with exactly these explicit blob links, some of them ``removed``, each once (a snapshot).
+        ``event``: what linked them, 0 for the removed ones.
+        """
         blobs, repositories = np.unique(blob[~removed], return_counts=True)
-        rows = np.empty((blob.shape[0] + blobs.shape[0], 2), np.int64)
+        rows = np.zeros((blob.shape[0] + blobs.shape[0], 3), np.int64)
+        rows[: blob.shape[0], 2] = event
         rows[: blob.shape[0], 0] = (repository.astype(np.int64) << WORD) | blob
         rows[: blob.shape[0], 1] = np.where(removed, BLOB_REMOVED, BLOB_LINKED)
         rows[blob.shape[0] :, 0] = (ANY_REPOSITORY << WORD) | blobs.astype(np.int64)
         rows[blob.shape[0] :, 1] = repositories
-        table = empty_table(rows.shape[0])
+        table = empty_table(rows.shape[0], 3)
         self.cursor[CURSOR_BLOB_LINKS] = rehash(rows, table, 0)
         self.replace("blob_links", table)
 

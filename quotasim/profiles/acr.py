@@ -35,6 +35,10 @@ ACR_PREMIUM = RegistryProfile(
     report_lag=parse_duration("5min"),
     delete_by_tag="manifest",
     write_lock_blocks_delete=True,
+    collect_every=parse_duration("24h"),
+    uploads_purged_after=parse_duration("168h"),
+    uploads_purged_every=parse_duration("24h"),
+    replicas="billed",
     gc=GcPolicy(roots="ALL", referrers="follow", grace=parse_duration("5min"), honour_blob_links=True),
     sources=MappingProxyType(
         {
@@ -87,6 +91,41 @@ ACR_PREMIUM = RegistryProfile(
                 "container-registry-image-lock.md", "write-enabled false blocks deletion too"
             ),
             "gc": _assumed("everything linked is a root; unreferenced blobs go after the same few minutes"),
+            "loose_blobs_after": _assumed("what becomes of blobs that no manifest names is not said: they stay"),
+            "restorable_for": _doc(
+                "container-registry-soft-delete-policy.md", "off by default; 1 to 90 days where it is on"
+            ),
+            "collect_every": _doc(
+                "container-registry-soft-delete-policy.md", "the purge of soft deleted artifacts runs daily"
+            ),
+            "uploads_purged_after": _assumed("not said; the default of CNCF distribution is taken"),
+            "uploads_purged_every": _assumed("not said; the default of CNCF distribution is taken"),
+            "quarantine": _doc(
+                "container-registry-faq.yml", "off by default; where it is on, what is pushed waits for a scan"
+            ),
+            "replicas": _doc(
+                "container-registry-geo-replication.md", "a replicated GiB counts once, and is paid for in each region"
+            ),
+            "referrer_refusal": _doc(
+                "container-registry-manage-artifact.md", "referrers are deleted with their subject"
+            ),
+            "check_post": _assumed("at which request the service looks at its limit is not said; at PUT, it is taken"),
+            "check_patch": _assumed("at which request the service looks at its limit is not said; at PUT, it is taken"),
+            "check_mount": _assumed("blobs by themselves are not counted here"),
+            "check_put_blob": _assumed(
+                "blobs by themselves are not counted here, so that it is the manifest that is refused"
+            ),
+            "check_put_manifest": _doc(
+                "container-registry-faq.yml", "a push is refused at the limit; at this request, it is taken"
+            ),
+            "check_copy": _assumed("an import is looked at as a push"),
+            "reserves": _assumed("nothing is said of reservations"),
+            "patch_refusal_cancels": _assumed("PATCH is not refused"),
+            "refused_after": _assumed("nothing is taken in that is then refused"),
+            "counter": _assumed("usage is taken to be counted from the content"),
+            "recounts": _assumed("usage is taken to be counted from the content"),
+            "backfill": _assumed("usage is taken to be counted from the content"),
+            "report_every": _doc("container-registry-faq.yml", "follows within a few minutes; no cache is described"),
             "gc_policies": _assumed("the service collects by itself, and nobody can run it another way"),
         }
     ),
@@ -98,6 +137,7 @@ ACR_STANDARD = replace(
     title="Azure Container Registry, Standard",
     limit=parse_size("40 TiB"),
     included=parse_size("100 GiB"),
+    replicas="none",
 )
 
 ACR_BASIC = replace(
@@ -106,4 +146,5 @@ ACR_BASIC = replace(
     title="Azure Container Registry, Basic",
     limit=parse_size("40 TiB"),
     included=parse_size("10 GiB"),
+    replicas="none",
 )

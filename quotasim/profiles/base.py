@@ -37,6 +37,25 @@ class Source:
     note: str = ""
 
 
+Check = Literal["none", "used", "missing", "uploading", "afterwards"]
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """How a vendor's counter comes to be where it was not kept: until then it stands still at 0.
+
+    Attributes
+    ----------
+    delay : microseconds until the first scopes are counted.
+    every : microseconds from then on between batches.
+    batch : scopes that are counted at a time.
+    """
+
+    delay: int
+    every: int
+    batch: int
+
+
 DEFAULT_POLICY = "default"
 NOT_SOURCED = frozenset({"name", "title", "sources"})
 
@@ -66,7 +85,31 @@ class RegistryProfile:
         its subject waits for collection; ``"cascade"``: it is deleted with its subject; ``"pin"``: a linked referrer
         keeps its subject from collection; ``"stay"``: what has a subject is never collected; ``"stay and pin"``: both.
     stale_blob_links : whether a deleted manifest leaves explicit links to its blobs.
-    report_lag : microseconds by which the display follows the charge.
+    loose_blobs_after : microseconds after which an uploaded blob that no manifest of its repository names is unlinked
+        there, and swept if nothing else holds it; None: never by itself.
+    restorable_for : microseconds for which what is deleted stays, hidden from clients, counted and stored, and can be
+        restored; None: a deletion is final. Where ``delete_by_tag`` is ``"expire"`` it is ``untagged_after``.
+    collect_every : microseconds between the runs that collect what waits; 0: each when its time comes.
+    uploads_purged_after : microseconds after its beginning at which an unfinished upload is purged; None: never.
+    uploads_purged_every : microseconds between the runs that purge them; 0: each when its time comes.
+    quarantine : whether a pushed manifest cannot be pulled until it is released.
+    replicas : ``"none"``: copies elsewhere are registries of their own; ``"billed"``: the limit and the display see one
+        copy, and every copy is paid for.
+    check_post, check_patch, check_put_blob, check_put_manifest, check_mount, check_copy : what the limit is held
+        against when a request of an upload, a mount or a copy in steps arrives. ``"none"``: nothing; ``"used"``: what
+        is counted so far; ``"missing"``: that, and what the request would add to it; ``"uploading"``: that, and the
+        bytes of the repository's unfinished uploads before this request; ``"afterwards"`` (a manifest): what is
+        counted when it has been taken in. An operation that is not done in steps is looked at as a whole, and refused
+        whole.
+    reserves : whether what a request will add is counted from its arrival on.
+    patch_refusal_cancels : whether a refused PATCH ends its upload.
+    refused_after : microseconds until a manifest is collected that was taken in and then refused.
+    counter : ``"derived"``: what a limit sees is counted from the content; ``"own"``: the vendor keeps a counter, which
+        can differ from the charge.
+    recounts : whether that counter is counted anew after each deletion and each collection.
+    backfill : how it is counted anew from nothing, or None.
+    report_lag : microseconds by which the display follows what is counted.
+    report_every : microseconds for which the display keeps what it shows; 0: none.
     delete_by_tag : what deleting ``repo:tag`` means: ``"manifest"``: the manifest with all its tags; ``"resolve"``: the
         same, but the registry refuses a tag, and it is the client who resolves it and deletes the digest, or another
         interface that takes the tag; ``"refuse"``: it is refused; ``"tag"``: the tag only; ``"last tag"``: the tag, and
@@ -75,6 +118,8 @@ class RegistryProfile:
     tag_refusal : what a client sees who deletes by tag, where ``delete_by_tag`` is ``"resolve"`` or ``"refuse"``.
     child_refusal : what a client sees who deletes a manifest that a linked index of the repository lists; None: it is
         deleted.
+    referrer_refusal : what a client sees who deletes a manifest that is the subject of one in the repository; None: it
+        is deleted.
     children_go : whether deleting an index deletes those of its children that have no tag and no other linked index.
     most_tags_on_delete : how many tags a manifest may have that is deleted by digest; None: any number.
     tags_refusal : what a client sees who deletes one with more.
@@ -107,10 +152,31 @@ class RegistryProfile:
     sweep_after: int = 0
     referrers: Literal["ignore", "follow", "cascade", "pin", "stay", "stay and pin"] = "ignore"
     stale_blob_links: bool = False
+    loose_blobs_after: int | None = None
+    restorable_for: int | None = None
+    collect_every: int = 0
+    uploads_purged_after: int | None = None
+    uploads_purged_every: int = 0
+    quarantine: bool = False
+    replicas: Literal["none", "billed"] = "none"
+    check_post: Check = "none"
+    check_patch: Check = "none"
+    check_put_blob: Check = "missing"
+    check_put_manifest: Check = "missing"
+    check_mount: Check = "missing"
+    check_copy: Check = "missing"
+    reserves: bool = False
+    patch_refusal_cancels: bool = False
+    refused_after: int = 0
+    counter: Literal["derived", "own"] = "derived"
+    recounts: bool = False
+    backfill: Backfill | None = None
     report_lag: int = 0
+    report_every: int = 0
     delete_by_tag: Literal["manifest", "resolve", "refuse", "tag", "last tag", "expire"] = "manifest"
     tag_refusal: Refusal | None = None
     child_refusal: Refusal | None = None
+    referrer_refusal: Refusal | None = None
     children_go: bool = False
     most_tags_on_delete: int | None = None
     tags_refusal: Refusal | None = None
@@ -125,15 +191,32 @@ class RegistryProfile:
     def __post_init__(self) -> None:
         if self.basis is Basis.STORED and self.scope is not Scope.REGISTRY:
             raise InvalidValue("scope", self.scope.name, "REGISTRY where the basis is STORED: a disk belongs to nobody")
-        for name in ("limit", "included", "untagged_after", "most_tags_on_delete"):
+        for name in (
+            "limit",
+            "included",
+            "untagged_after",
+            "most_tags_on_delete",
+            "loose_blobs_after",
+            "restorable_for",
+            "uploads_purged_after",
+        ):
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise InvalidValue(name, value, "0 or more, or None")
         if DEFAULT_POLICY in self.gc_policies:
             raise InvalidValue("gc_policies", DEFAULT_POLICY, "other names: this one is the field gc")
-        for name in ("sweep_after", "report_lag"):
+        for name in (
+            "sweep_after",
+            "report_lag",
+            "report_every",
+            "collect_every",
+            "uploads_purged_every",
+            "refused_after",
+        ):
             if getattr(self, name) < 0:
                 raise InvalidValue(name, getattr(self, name), "0 or more microseconds")
+        self._check_waits()
+        self._check_counter()
         if self.warn_at is not None and not 0 <= self.warn_at <= 100:
             raise InvalidValue("warn_at", self.warn_at, "a percentage from 0 to 100, or None")
         spoken = {
@@ -144,6 +227,31 @@ class RegistryProfile:
         for name, needed in spoken.items():
             if needed and getattr(self, name) is None:
                 raise InvalidValue(name, None, "a Refusal, since the profile has a rule that refuses")
+
+    def _check_waits(self) -> None:
+        """Raise InvalidValue where what waits could never be collected, or would wait for two things at once."""
+        expires = self.delete_by_tag == "expire"
+        if expires and self.restorable_for != self.untagged_after:
+            raise InvalidValue("restorable_for", self.restorable_for, "untagged_after, since deleting ends the tags")
+        if self.restorable_for is not None and self.collection != "automatic":
+            raise InvalidValue("restorable_for", self.restorable_for, "None where collection is not automatic")
+        if self.restorable_for is not None and not expires and self.untagged_after is not None:
+            raise InvalidValue("restorable_for", self.restorable_for, "None where untagged manifests are collected")
+        if self.restorable_for is not None and not expires and self.children_go:
+            raise InvalidValue("restorable_for", self.restorable_for, "None where children go with their index")
+        if self.loose_blobs_after is not None and self.collection != "automatic":
+            raise InvalidValue("loose_blobs_after", self.loose_blobs_after, "None where collection is not automatic")
+
+    def _check_counter(self) -> None:
+        """Raise InvalidValue where check points and counter do not go together."""
+        for name in ("reserves", "recounts", "backfill"):
+            if getattr(self, name) and self.counter != "own":
+                raise InvalidValue(name, getattr(self, name), "off where the kind has no counter of its own")
+        for name in ("check_post", "check_patch", "check_put_blob", "check_mount", "check_copy"):
+            if getattr(self, name) == "afterwards":
+                raise InvalidValue(name, "afterwards", "another: only a manifest is looked at when it is there")
+        if self.check_put_manifest == "afterwards" and self.basis is Basis.TAGGED:
+            raise InvalidValue("check_put_manifest", "afterwards", "another where the basis is TAGGED")
 
     @property
     def role_mask(self) -> int:

@@ -7,6 +7,7 @@ from quotasim.accounting.basis import Basis, Scope
 from quotasim.accounting.quota import Refusal
 from quotasim.gc.policy import GcPolicy
 from quotasim.profiles.base import RegistryProfile, Source
+from quotasim.units import parse_duration
 
 
 def _ran(note: str) -> Source:
@@ -27,6 +28,40 @@ def _read(path: str, note: str) -> Source:
 
 _GC = "registry/storage/garbagecollect.go"
 _MANIFESTS = "registry/handlers/manifests.go"
+
+_UPLOADS = "registry/storage/purgeuploads.go, docs/content/about/configuration.md"
+
+# What no version has: quotas and what goes with them, waits, quarantine.
+_NONE = {
+    **dict.fromkeys(
+        (
+            "check_post",
+            "check_patch",
+            "check_put_blob",
+            "check_put_manifest",
+            "check_mount",
+            "check_copy",
+            "reserves",
+            "patch_refusal_cancels",
+            "refused_after",
+            "counter",
+            "recounts",
+            "backfill",
+            "report_every",
+        ),
+        _NO_QUOTA,
+    ),
+    "loose_blobs_after": _read("registry/storage/garbagecollect.go", "nothing leaves the disk by itself"),
+    "restorable_for": _read("registry/handlers/manifests.go", "a deletion is final"),
+    "collect_every": _read("registry/storage/garbagecollect.go", "nothing is collected by itself"),
+    "quarantine": _NO_SETTING,
+    "replicas": _NO_SETTING,
+    "referrer_refusal": _read("registry/", "no code looks at a subject"),
+    "uploads_purged_after": _read(_UPLOADS, "uploadpurging.age, 168 h by default"),
+    "uploads_purged_every": _read(
+        _UPLOADS, "uploadpurging.interval, 24 h by default; the random minutes before the first purge are left out"
+    ),
+}
 
 _PLAIN = GcPolicy(
     roots="ALL",
@@ -52,10 +87,13 @@ DISTRIBUTION_2_8 = RegistryProfile(
     delete_by_tag="resolve",
     tag_refusal=Refusal(400, "DIGEST_INVALID", "provided digest did not match uploaded content"),
     tag_needs_parts=True,
+    uploads_purged_after=parse_duration("168h"),
+    uploads_purged_every=parse_duration("24h"),
     gc=_PLAIN,
     gc_policies=MappingProxyType({"delete-untagged": replace(_PLAIN, roots="TAGS", needs_tags=True)}),
     sources=MappingProxyType(
         {
+            **_NONE,
             "scope": _ran("one blob store for all repositories; a blob pushed to two repositories is one data file"),
             "basis": _ran("nothing is counted but the disk itself"),
             "counts_config": _ran("configs are ordinary blobs on disk"),
@@ -110,6 +148,7 @@ DISTRIBUTION_3 = replace(
     gc_policies=MappingProxyType({"delete-untagged": replace(_PLAIN_3, roots="TAGS")}),
     sources=MappingProxyType(
         {
+            **_NONE,
             "scope": _read("registry/storage/paths.go", "one blob store for all repositories"),
             "basis": _NO_QUOTA,
             "counts_config": _read("registry/storage/paths.go", "configs are ordinary blobs"),

@@ -14,6 +14,7 @@ from quotasim.units import parse_duration
 
 _DELETE = "https://cloud.google.com/sdk/gcloud/reference/artifacts/docker/images/delete"
 _CLEANUP = "Artifact Registry documentation, cleanup-policy-overview"
+_REFERRING = "users' reports of GOOGLE_MANIFEST_REFERRING_MANIFEST"
 _CLEANER = "https://github.com/GoogleCloudPlatform/gcr-cleaner/issues/118"
 
 
@@ -45,9 +46,16 @@ GAR = RegistryProfile(
         "GOOGLE_MANIFEST_DANGLING_PARENT_IMAGE",
         "Manifest is still referenced by one or more parent images: {parents}",
     ),
+    referrer_refusal=Refusal(
+        400,
+        "GOOGLE_MANIFEST_REFERRING_MANIFEST",
+        "Manifest is still referenced by one or more manifests as their subject: {referrers}",
+    ),
     most_tags_on_delete=0,
     tags_refusal=Refusal(400, "GOOGLE_MANIFEST_DANGLING_TAG", "Manifest is still referenced by tag: {tags}"),
     immutable_refusal=Refusal(400, None, "the repository's tags are immutable: {reference}"),
+    uploads_purged_after=parse_duration("168h"),
+    uploads_purged_every=parse_duration("24h"),
     gc=GcPolicy(roots="ALL", referrers="pin", grace=parse_duration("1d"), honour_blob_links=True),
     sources=MappingProxyType(
         {
@@ -66,10 +74,10 @@ GAR = RegistryProfile(
             "collects_untagged_pushes": _doc(_CLEANUP, "untagged images stay unless a cleanup policy deletes them"),
             "sweep_after": _assumed("a day, as cleanup policies take about one"),
             "referrers": Source(
-                "users' reports of GOOGLE_MANIFEST_REFERRING_MANIFEST",
+                _REFERRING,
                 "issue",
                 "2026-11-25",
-                "a manifest with referrers cannot be deleted; that refusal is not modelled",
+                "a manifest with referrers cannot be deleted",
             ),
             "stale_blob_links": _assumed("layers without an image are not shown"),
             "report_lag": _assumed("a day, as cost figures have it"),
@@ -89,6 +97,29 @@ GAR = RegistryProfile(
             "immutable_refusal": _assumed("the wording was not found"),
             "write_lock_blocks_delete": _assumed("Artifact Registry has no locks"),
             "tag_needs_parts": _assumed("whether a manifest is checked again when it is tagged is not said"),
+            "referrer_refusal": Source(
+                _REFERRING, "issue", "2026-11-25", "the code is from users' reports, and the wording is assumed"
+            ),
+            "loose_blobs_after": _assumed("layers without an image are not shown, and stay here"),
+            "restorable_for": _assumed("a deletion is final"),
+            "collect_every": _assumed("what is released goes within the day that sweep_after waits"),
+            "uploads_purged_after": _assumed("not said; the default of CNCF distribution is taken"),
+            "uploads_purged_every": _assumed("not said; the default of CNCF distribution is taken"),
+            "quarantine": _assumed("there is none"),
+            "replicas": _assumed("a multi-region repository is charged as one"),
+            "check_post": _NO_LIMIT,
+            "check_patch": _NO_LIMIT,
+            "check_put_blob": _NO_LIMIT,
+            "check_put_manifest": _NO_LIMIT,
+            "check_mount": _NO_LIMIT,
+            "check_copy": _NO_LIMIT,
+            "reserves": _NO_LIMIT,
+            "patch_refusal_cancels": _NO_LIMIT,
+            "refused_after": _NO_LIMIT,
+            "counter": _NO_LIMIT,
+            "recounts": _NO_LIMIT,
+            "backfill": _NO_LIMIT,
+            "report_every": _assumed("a lag is assumed, no cache"),
             "gc_policies": _assumed("no other way of running the collector is modelled"),
             "gc": _assumed("what no image names goes within a day"),
         }

@@ -42,6 +42,12 @@ HARBOR = RegistryProfile(
     immutable_refusal=Refusal(
         412, "PRECONDITION", "Failed to process request due to '{reference}' configured as immutable."
     ),
+    uploads_purged_after=parse_duration("168h"),
+    uploads_purged_every=parse_duration("24h"),
+    check_post="used",
+    reserves=True,
+    counter="own",
+    recounts=True,
     gc=GcPolicy(roots="TAGS", referrers="follow", grace=parse_duration("2h"), drops_blob_links="idle"),
     sources=MappingProxyType(
         {
@@ -81,6 +87,31 @@ HARBOR = RegistryProfile(
             "immutable_refusal": _code("src/pkg/immutable", "the words of ErrImmutable; the status was read elsewhere"),
             "write_lock_blocks_delete": _assumed("Harbor has no locks"),
             "tag_needs_parts": _assumed("whether a manifest is checked again when it is tagged is not said"),
+            "loose_blobs_after": _code(_GC, "blobs that no artifact names stay until a run of the collector"),
+            "restorable_for": _code(_ARTIFACT, "a deletion is final"),
+            "collect_every": _code(_GC, "nothing is collected by itself"),
+            "uploads_purged_after": _assumed(
+                "upload_purging of its installation template, as CNCF distribution has it"
+            ),
+            "uploads_purged_every": _assumed(
+                "upload_purging of its installation template, as CNCF distribution has it"
+            ),
+            "quarantine": _assumed("a project can forbid to pull what is vulnerable; that changes no figure"),
+            "replicas": _assumed("replication copies to another registry, which counts for itself"),
+            "referrer_refusal": _code(_ARTIFACT, "accessories are deleted with their subject"),
+            "check_post": _code(_QUOTA, "reserves 0 bytes: refused only where usage is past the limit already"),
+            "check_patch": _code("src/server/registry/route.go", "the route has no quota middleware"),
+            "check_put_blob": _code(_QUOTA, "the blob's size, unless the project has it"),
+            "check_put_manifest": _code(_QUOTA, "the manifest's size, and that of what the project lacks of it"),
+            "check_mount": _code(_QUOTA, "the blob's size, unless the project has it"),
+            "check_copy": _code(_QUOTA, "what the project lacks of all that is copied, accessories too"),
+            "reserves": _code(_QUOTA, "reserves, runs the request, and rolls back where it fails"),
+            "patch_refusal_cancels": _code("src/server/registry/route.go", "PATCH is not refused"),
+            "refused_after": _code(_QUOTA, "refused before it is taken in"),
+            "counter": _code("src/pkg/quota", "the row quota_usage; requests of one digest at a time reserve twice"),
+            "recounts": _code(_QUOTA, "an absolute count after each deletion, and for all projects after GC"),
+            "backfill": _code(_QUOTA, "counted anew at once, not by and by"),
+            "report_every": _code(_QUOTA, "the row is shown as it is"),
             "gc_policies": _assumed("no other way of running the collector is modelled"),
             "gc": _code(
                 _GC,

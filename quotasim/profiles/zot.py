@@ -37,7 +37,10 @@ ZOT = RegistryProfile(
     child_refusal=Refusal(405, "DENIED", "requested access to the resource is denied"),
     most_tags_on_delete=1,
     tags_refusal=Refusal(409, "MANIFEST_INVALID", "manifest invalid"),
-    gc=GcPolicy(roots="TAGS", referrers="stay", grace=_HOUR, honour_blob_links=True),
+    loose_blobs_after=2 * _HOUR,
+    uploads_purged_after=_HOUR,
+    uploads_purged_every=_HOUR,
+    gc=GcPolicy(roots="TAGS", referrers="stay", grace=_HOUR, drops_blob_links="idle"),
     sources=MappingProxyType(
         {
             "scope": _code(
@@ -69,6 +72,29 @@ ZOT = RegistryProfile(
             "immutable_refusal": _assumed("zot has none"),
             "write_lock_blocks_delete": _assumed("zot has no locks"),
             "tag_needs_parts": _assumed("whether a manifest is checked again when it is tagged is not said"),
+            "loose_blobs_after": _code(_GC, "gcDelay, and the wait for the next pass: the longest it can be"),
+            "restorable_for": _code(
+                _COMMON, "a deletion is final; an untagged manifest stays readable until it is collected"
+            ),
+            "collect_every": _code(_GC, "each repository every gcInterval; the wait is part of sweep_after"),
+            "uploads_purged_after": _code(_GC, "a pass removes uploads that are older than the delay"),
+            "uploads_purged_every": _code(_GC, "gcInterval, 1 h"),
+            "quarantine": _assumed("there is none"),
+            "replicas": _assumed("a synchronised registry is one of its own"),
+            "referrer_refusal": _code(_ROUTES, "a subject can be deleted"),
+            "check_post": _NO_QUOTA,
+            "check_patch": _NO_QUOTA,
+            "check_put_blob": _NO_QUOTA,
+            "check_put_manifest": _NO_QUOTA,
+            "check_mount": _NO_QUOTA,
+            "check_copy": _NO_QUOTA,
+            "reserves": _NO_QUOTA,
+            "patch_refusal_cancels": _NO_QUOTA,
+            "refused_after": _NO_QUOTA,
+            "counter": _NO_QUOTA,
+            "recounts": _NO_QUOTA,
+            "backfill": _NO_QUOTA,
+            "report_every": _assumed("files are counted when asked"),
             "gc_policies": _assumed("no other way of running the collector is modelled"),
             "gc": _code(_GC, "untagged, in no index, without a subject, older than the delay; then blobs as old"),
         }

@@ -9,16 +9,20 @@ blobs              digest, size (null: unknown), media_type, foreign; stored, ho
 manifests          the blob of its own bytes, kind, subject, platform, artifact_type, logical_bytes
 descriptors        what each manifest names: blob, role, times (how often it is listed)
 late_children      manifests that an index named before they were known
-repositories       name, namespace, lock (bits: 1 no writing, 2 no deletion)
+repositories       name, namespace, lock (bits: 1 no writing, 2 no deletion, 4 no reading, 8 quarantine)
 tags               repository, name, platform (replayed histories), the link it points to (null: none), lock
 links              (repository, manifest), linked now or once; events, tags, parent indexes, lock, pulled_at
 blob_links         (repository, blob) of uploads that no manifest names yet; removed: deleted there as a blob
+uploads            uploads and other requests, unfinished or not: repository, bytes received and reserved, open
 events             the log: time, kind, reason, what it was about, its cause, and signed deltas
-scopes             charged and limit bytes of each scope of the profile (limit null: none)
+scopes             charged and limit bytes of each scope of the profile (limit null: none); drift of its counter
 scope_manifests    the counts behind the charge, where the profile's rule keeps its own
 scope_blobs        the same by blob
 collect_queue      candidates for collection, and the event and time that made them so
 sweep_queue        released blobs, likewise
+purge_queue        unfinished uploads, likewise
+loose_queue        uploaded blobs that no manifest named, likewise, by repository
+agenda             what happens at a set time: links to be collected, scopes to be counted
 =================  =====================================================================================
 """
 
@@ -185,6 +189,8 @@ def _write(directory: Path, engine: Engine, seed: int | None, provenance: dict[s
         version=state.version,
         next_batch=engine.next_batch,
         settled_events=engine.settled_events,
+        origin=state.origin,
+        replicas=engine.replicas,
         totals={name: state.total(row) for name, row in TOTALS.items()},
         rows=rows,
         seed=seed,

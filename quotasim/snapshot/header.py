@@ -12,11 +12,11 @@ import msgspec
 from quotasim.accounting.basis import Basis, Scope
 from quotasim.accounting.quota import Refusal
 from quotasim.errors import InvalidValue
-from quotasim.profiles.base import RegistryProfile
+from quotasim.profiles.base import Backfill, RegistryProfile
 
 __all__ = ["SCHEMA_VERSION", "Header", "WrongHeader", "parse_header", "profile_as_json", "profile_from_json"]
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 
 class WrongHeader(Exception):
@@ -33,6 +33,8 @@ class Header(msgspec.Struct, kw_only=True, frozen=True):
     as_of : the registry's time as text, for people; ``now`` is the same in microseconds since the epoch, UTC.
     profile : every field of the profile.
     version, next_batch, settled_events : counters of state, operations and log.
+    origin : the time at which the registry began, microseconds since the epoch, UTC.
+    replicas : copies of everything, the home region's among them.
     totals : running totals, by name.
     rows : of every table.
     seed : of what generated the registry, if anything did.
@@ -48,6 +50,8 @@ class Header(msgspec.Struct, kw_only=True, frozen=True):
     version: int
     next_batch: int
     settled_events: int
+    origin: int
+    replicas: int
     totals: dict[str, int]
     rows: dict[str, int]
     seed: int | None = None
@@ -56,7 +60,7 @@ class Header(msgspec.Struct, kw_only=True, frozen=True):
 
     def content(self) -> bytes:
         """The part that the content hash covers, always written the same way."""
-        kept = ("now", "profile", "version", "next_batch", "settled_events", "totals", "rows")
+        kept = ("now", "profile", "version", "next_batch", "settled_events", "origin", "replicas", "totals", "rows")
         return json.dumps({name: getattr(self, name) for name in kept}, sort_keys=True).encode()
 
     def as_text(self) -> str:
@@ -111,7 +115,7 @@ def profile_as_json(profile: RegistryProfile) -> dict[str, Any]:
     plain["scope"], plain["basis"] = profile.scope.name, profile.basis.name
     plain["gc"] = asdict(profile.gc)
     for name, value in plain.items():
-        if isinstance(value, Refusal):
+        if isinstance(value, Refusal | Backfill):
             plain[name] = asdict(value)
     plain["gc_policies"] = {name: asdict(policy) for name, policy in profile.gc_policies.items()}
     plain["sources"] = {name: asdict(source) for name, source in profile.sources.items()}

@@ -211,12 +211,28 @@ def _restore_state(engine: Engine, header: Header, tables: dict[str, Table]) -> 
     pulled = _number(tables, "links", "pulled_at")
     if np.any(pulled != NULL):
         state.replace("pulled_at", pulled)
-    links = [_number(tables, "blob_links", name) for name in ("repository_id", "blob_id", "removed")]
-    state.restore_blob_links(links[0], links[1], links[2] != 0)
+    links = [_number(tables, "blob_links", name) for name in ("repository_id", "blob_id", "removed", "event_id")]
+    state.restore_blob_links(links[0], links[1], links[2] != 0, np.where(links[2] != 0, 0, links[3]))
+    begun = state.read("upload_event") != NULL
+    uploading = np.zeros(len(engine.names.repositories), np.int64)
+    np.add.at(uploading, state.read("upload_repository")[begun], state.read("upload_bytes")[begun])
+    state.replace("uploading", uploading)
+    state.origin = header.origin
+    engine.replicas = header.replicas
     state.cursor[layout.CURSOR_LOST] = engine.lost_blobs().size > 0
-    for queue, table in (("collect", "collect_queue"), ("sweep", "sweep_queue")):
+    for queue, table in (("collect", "collect_queue"), ("sweep", "sweep_queue"), ("purge", "purge_queue")):
         waiting = [_number(tables, table, field.name) for field in TABLES[table]]
         state.restore_waiting(queue, np.stack(waiting, axis=1).astype(np.int64))
+    loose = [_number(tables, "loose_queue", field.name).astype(np.int64) for field in TABLES["loose_queue"]]
+    state.restore_waiting("loose", np.stack(((loose[0] << layout.WORD) | loose[1], *loose[2:]), axis=1))
+    code = _known_codes(tables, "agenda", "kind", EVENTS).astype(np.int64)
+    link, scope, event, time = (
+        _number(tables, "agenda", name).astype(np.int64) for name in ("link_id", "scope_id", "event_id", "time")
+    )
+    what = np.where(code == layout.OP_COLLECT, link, scope)
+    if np.any(what == NULL) or not np.all(np.isin(code, (layout.OP_COLLECT, layout.OP_RECOUNT))):
+        raise WrongTable("agenda", "a row is neither the collection of a link nor the count of a scope")
+    state.restore_waiting("agenda", np.stack(((code << layout.WORD) | what, event, time), axis=1))
     totals = state.write("totals")
     for name, row in TOTALS.items():
         totals[row] = int_to_words(header.totals[name])
@@ -242,4 +258,7 @@ def _restore_charges(engine: Engine, tables: dict[str, Table]) -> None:
             rows[:, place] = _number(tables, table, value)
         counts.append(rows)
     used = [int(value) for value in _typed(scopes["charged_bytes"], list)]
-    ledger.restore(engine.state.cursor, (counts[0], counts[1]), used, _typed(scopes["limit_bytes"], list))
+    drifts = [int(value) for value in _typed(scopes["drift_bytes"], list)]
+    limits = _typed(scopes["limit_bytes"], list)
+    uncounted = _number(tables, "scopes", "uncounted")
+    ledger.restore(engine.state.cursor, (counts[0], counts[1]), used, limits, drifts, uncounted)

@@ -18,6 +18,7 @@ from quotasim.model.log import DTYPES, EventKind, Reason
 from quotasim.model.names import StringIndex
 from quotasim.model.oci import Kind as ManifestKind
 from quotasim.model.oci import Role
+from quotasim.model.state import QUEUES
 from quotasim.snapshot.columns import Field, Kind, Labels, Table
 
 __all__ = ["EVENTS", "KINDS", "LOG", "REASONS", "ROLES", "STATE", "TABLES", "TOTALS", "numbered", "tables_of"]
@@ -41,6 +42,8 @@ _DELTAS: Final = (
     "charged_bytes",
     "stored_bytes",
     "first_stored_bytes",
+    "upload_bytes",
+    "drift_bytes",
 )
 
 TABLES: Final[dict[str, tuple[Field, ...]]] = {
@@ -100,10 +103,24 @@ TABLES: Final[dict[str, tuple[Field, ...]]] = {
         Field("tag_count"),
         Field("parent_count"),
         Field("lock", dtype=np.uint8),
+        Field("deleted", Kind.FLAG),
         Field("estimated", Kind.FLAG),
         Field("pulled_at", Kind.TIME, nullable=True),
     ),
-    "blob_links": (_id("repository_id", "repositories"), _id("blob_id", "blobs"), Field("removed", Kind.FLAG)),
+    "blob_links": (
+        _id("repository_id", "repositories"),
+        _id("blob_id", "blobs"),
+        Field("removed", Kind.FLAG),
+        _maybe("event_id", "events"),
+    ),
+    "uploads": (
+        _id("upload_id", "uploads"),
+        _maybe("repository_id", "repositories"),
+        _maybe("event_id", "events"),
+        Field("received_bytes", dtype=np.int64),
+        Field("reserved_bytes", dtype=np.int64, nullable=True),
+        Field("open", Kind.FLAG),
+    ),
     "events": (
         _id("event_id", "events"),
         Field("time", Kind.TIME),
@@ -122,6 +139,8 @@ TABLES: Final[dict[str, tuple[Field, ...]]] = {
         Field("name", Kind.NAME),
         Field("charged_bytes", Kind.TOTAL),
         Field("limit_bytes", Kind.TOTAL, nullable=True),
+        Field("drift_bytes", Kind.TOTAL),
+        Field("uncounted", Kind.FLAG),
     ),
     "scope_manifests": (
         _id("scope_id", "scopes"),
@@ -133,6 +152,20 @@ TABLES: Final[dict[str, tuple[Field, ...]]] = {
     "scope_blobs": (_id("scope_id", "scopes"), _id("blob_id", "blobs"), Field("count")),
     "collect_queue": (_id("link_id", "links"), _id("event_id", "events"), Field("time", Kind.TIME)),
     "sweep_queue": (_id("blob_id", "blobs"), _id("event_id", "events"), Field("time", Kind.TIME)),
+    "purge_queue": (_id("upload_id", "uploads"), _id("event_id", "events"), Field("time", Kind.TIME)),
+    "loose_queue": (
+        _id("repository_id", "repositories"),
+        _id("blob_id", "blobs"),
+        _id("event_id", "events"),
+        Field("time", Kind.TIME),
+    ),
+    "agenda": (
+        Field("kind", Kind.LABEL),
+        _maybe("link_id", "links"),
+        _maybe("scope_id", "scopes"),
+        _id("event_id", "events"),
+        Field("time", Kind.TIME),
+    ),
 }
 """The columns of every table; the order in which tables are hashed, written and read."""
 
@@ -148,6 +181,8 @@ TOTALS: Final = {
     "stored_bytes": layout.TOTAL_STORED,
     "links": layout.TOTAL_LINKS,
     "first_stored_bytes": layout.TOTAL_FIRST_STORED,
+    "upload_bytes": layout.TOTAL_UPLOADS,
+    "drift_bytes": layout.TOTAL_DRIFT,
 }
 """Running totals by their name in ``snapshot.json``."""
 
@@ -173,7 +208,15 @@ _LINK_STATE: Final = {
     "tag_count": "tag_count",
     "parent_count": "parent_count",
     "link_lock": "lock",
+    "deleted": "deleted",
     "link_estimated": "estimated",
+}
+_UPLOAD_STATE: Final = {
+    "upload_repository": "repository_id",
+    "upload_event": "event_id",
+    "upload_bytes": "received_bytes",
+    "upload_reserved": "reserved_bytes",
+    "upload_open": "open",
 }
 STATE: Final = {
     "blobs": _BLOB_STATE,
@@ -181,6 +224,7 @@ STATE: Final = {
     "repositories": {"repository_lock": "lock"},
     "tags": _TAG_STATE,
     "links": _LINK_STATE,
+    "uploads": _UPLOAD_STATE,
 }
 LOG: Final = {"repository": "repository_id", "manifest": "manifest_id", "tag": "tag_id", "blob": "blob_id"}
 
@@ -272,13 +316,16 @@ def _names(engine: Engine) -> dict[str, Table]:
             "repository_id": repository[order],
             "blob_id": blob[order],
             "removed": order >= linked[0].size,
+            "event_id": np.concatenate((state.blob_link_events(), np.full(removed[0].size, NULL)))[order],
         },
+        "uploads": {"upload_id": numbered(len(state.read("upload_open")))},
     }
 
 
 def _history(engine: Engine) -> dict[str, Table]:
     log, state = engine.log, engine.state
-    collect, sweep = state.waiting("collect"), state.waiting("sweep")
+    collect, sweep, purge, loose, agenda = (state.waiting(name) for name in QUEUES)
+    code, what = agenda[:, 0] >> layout.WORD, agenda[:, 0] & layout.WORD_MASK
     events: Table = {LOG.get(name, name): log.column(name) for name in DTYPES}
     events["event_id"] = numbered(len(log))
     events["kind"] = Labels.of(log.column("kind").astype(np.int32), EVENTS)
@@ -287,6 +334,20 @@ def _history(engine: Engine) -> dict[str, Table]:
         "events": events,
         "collect_queue": {"link_id": collect[:, 0], "event_id": collect[:, 1], "time": collect[:, 2]},
         "sweep_queue": {"blob_id": sweep[:, 0], "event_id": sweep[:, 1], "time": sweep[:, 2]},
+        "purge_queue": {"upload_id": purge[:, 0], "event_id": purge[:, 1], "time": purge[:, 2]},
+        "loose_queue": {
+            "repository_id": loose[:, 0] >> layout.WORD,
+            "blob_id": loose[:, 0] & layout.WORD_MASK,
+            "event_id": loose[:, 1],
+            "time": loose[:, 2],
+        },
+        "agenda": {
+            "kind": Labels.of(code.astype(np.int32), EVENTS),
+            "link_id": np.where(code == layout.OP_COLLECT, what, NULL),
+            "scope_id": np.where(code == layout.OP_RECOUNT, what, NULL),
+            "event_id": agenda[:, 1],
+            "time": agenda[:, 2],
+        },
     }
 
 
@@ -294,12 +355,15 @@ def _charges(engine: Engine) -> dict[str, Table]:
     ledger = engine.ledger
     manifests, blobs = ledger.counts()
     used: list[int | None] = [*ledger.used()]
+    drifts: list[int | None] = [*ledger.drifts()]
     return {
         "scopes": {
             "scope_id": numbered(len(used)),
             "name": list(scope_names(engine.names, ledger.scope)),
             "charged_bytes": used,
             "limit_bytes": ledger.limits(),
+            "drift_bytes": drifts,
+            "uncounted": ledger.uncounted,
         },
         "scope_manifests": {
             "scope_id": (manifests[:, 0] >> layout.WORD).astype(np.int32),

@@ -5,8 +5,10 @@ from scratch each time it is asked for, in Python integers, so that it is slow a
 hold the engine against it; `test_oracle.py` holds it against numbers worked out by hand.
 """
 
+from .collection import CollectionAborted, GcPlan
 from .content import Blob, GcRules, Manifest, Rules, image, index, namespace_of
-from .registry import CollectionAborted, GcPlan, Locked, NotThere, OracleRegistry, Refused
+from .registry import Locked, NotThere, Refused
+from .requests import NotRestorable, OracleRegistry
 from .rows import Row, exclusive_bytes, exclusive_rest, rows
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "GcRules",
     "Locked",
     "Manifest",
+    "NotRestorable",
     "NotThere",
     "OracleRegistry",
     "Refused",

@@ -115,4 +115,28 @@ class Rules:
     keeps_children: bool = False
     most_tags_on_delete: int | None = None
     immutable_tags: str = "off"
+    keeps_subjects: bool = False
+    loose_after: int | None = None
+    restorable_for: int | None = None
+    collect_every: int = 0
+    purge_after: int | None = None
+    purge_every: int = 0
+    check_post: str = "none"
+    check_patch: str = "none"
+    check_put_blob: str = "missing"
+    check_put_manifest: str = "missing"
+    check_mount: str = "missing"
+    check_copy: str = "missing"
+    reserves: bool = False
+    patch_cancels: bool = False
+    refused_after: int = 0
+    own_counter: bool = False
+    recounts: bool = False
+    backfill: tuple[int, int, int] | None = None
+    report_every: int = 0
     gc: GcRules = field(default_factory=GcRules)
+
+    @property
+    def keeps_deleted(self) -> bool:
+        """Say whether what is deleted stays, hidden, for some time."""
+        return self.restorable_for is not None and self.delete_by_tag != "expire"

@@ -21,6 +21,17 @@ class LinkTimes:
     unkept_at: int | None = None
 
 
+@dataclass(frozen=True)
+class Upload:
+    """An upload, or (``is_session`` False) a request without a body, that has begun and not ended."""
+
+    repository: str
+    began: int
+    bytes: int = 0
+    reserved: int | None = None
+    is_session: bool = True
+
+
 class Figures:
     """The state of one registry and what can be counted in it. Nothing here changes anything."""
 
@@ -36,6 +47,11 @@ class Figures:
         self.had_tags: set[str] = set()  # repositories that ever had a tag
         self.was_used = False  # whether anything was ever stored
         self.stored: dict[str, int] = {}  # digest -> when it was put on disk or last uploaded
+        self.hidden: set[Link] = set()  # linked, counted, and for clients not there
+        self.linked_at: dict[Link, int] = {}  # explicit blob link -> when it was made last
+        self.uploads: dict[int, Upload] = {}  # those that have not ended
+        self.drift: dict[str, int] = {}  # scope -> what the vendor's counter says above the charge
+        self.standing: dict[str, int] = {}  # scope -> when its counter, which stands still at 0, is counted
         self.released: dict[str, int] = {}  # digest -> when it last lost its last holder, or its last link having none
 
     # Who links, tags, contains, refers to whom.
@@ -91,9 +107,13 @@ class Figures:
         """Return the live manifests whose blobs contain this one."""
         return {digest for digest in self.live() if blob in self.manifests[digest].blobs()}
 
-    def readable(self) -> set[Link]:
+    def on_disk(self) -> set[Link]:
         """Return the links whose manifest is on disk; a collection may have swept it and left the link."""
         return {(where, digest) for where, digest in self.links if digest in self.stored}
+
+    def readable(self) -> set[Link]:
+        """Return the links that clients find."""
+        return self.on_disk() - self.hidden
 
     def blobs_in(self, repository: str) -> set[str]:
         """Return the configs and layers that a repository has: stored, and linked there by themselves or a manifest."""
@@ -175,7 +195,7 @@ class Figures:
             for name in self.scopes(scope)
         }
 
-    def counted(self, blob: str, name: str) -> bool:
+    def counts(self, blob: str, name: str) -> bool:
         """Say whether the rules count a blob that the basis sees: foreign or not, and the role it plays.
 
         A blob counts if a manifest that the basis looks at names it in a counted role, or if nothing but an
@@ -199,11 +219,27 @@ class Figures:
     def charge(self, name: str) -> int:
         """Return what the rules charge one scope."""
         seen = self.basis_blobs(self.rules.scope, name, self.rules.basis)
-        return self.size_of({blob for blob in seen if self.counted(blob, name)})
+        return self.size_of({blob for blob in seen if self.counts(blob, name)})
 
     def charged_by_scope(self) -> dict[str, int]:
         """Return what the rules charge every scope."""
         return {name: self.charge(name) for name in self.scopes(self.rules.scope)}
+
+    def counted(self, name: str) -> int:
+        """Return what the vendor counts in a scope: what its limit sees."""
+        return 0 if name in self.standing else self.charge(name) + self.drift.get(name, 0)
+
+    def counted_total(self) -> int:
+        """Return the sum of what the vendor counts."""
+        return sum(self.counted(name) for name in self.scopes(self.rules.scope) | set(self.drift))
+
+    def counted_bytes(self) -> int | None:
+        """Return what the vendor's own counter says, if it has one."""
+        return self.counted_total() if self.rules.own_counter else None
+
+    def upload_bytes(self) -> int:
+        """Return the bytes of unfinished uploads."""
+        return sum(upload.bytes for upload in self.uploads.values())
 
     def charged_bytes(self) -> int:
         """Return the sum of the scopes' charges."""

@@ -1,14 +1,16 @@
-"""What happens: operations, batches, locks, quota, time, collection, `plan_gc` (sections 3 and 4)."""
+"""What is done to a registry: operations, batches, locks, quota (section 3)."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Self
 
-from .content import Blob, GcRules, Manifest, Rules
-from .figures import Figures, Link, LinkTimes, TagKey
+from .collection import Collection
+from .content import Blob, Manifest
+from .figures import Link, LinkTimes, TagKey
 
 
 class NotThere(LookupError):
@@ -20,35 +22,14 @@ class Locked(PermissionError):
 
 
 class Refused(PermissionError):
-    """The kind refuses the operation; the argument says which rule: "tag", "child", "tags" or "immutable"."""
+    """The kind refuses the operation.
+
+    The argument says which rule: "tag", "child", "tags", "referrer" or "immutable".
+    """
 
 
-class CollectionAborted(RuntimeError):
-    """A collection fails at this repository, or (None) because nothing was ever stored."""
-
-
-@dataclass(frozen=True)
-class GcPlan:
-    """What a collection at one time would remove, unlink and sweep."""
-
-    removed: frozenset[Link]
-    unlinked: frozenset[Link]
-    swept: frozenset[str]
-    reclaimable_bytes: int
-
-
-class OracleRegistry(Figures):
+class Operations(Collection):
     """A registry made of sets and dicts. A single operation is a batch of one."""
-
-    def __init__(self, rules: Rules, start: int = 0) -> None:
-        super().__init__(rules)
-        self.now = start
-        self.candidates: dict[Link, int] = {}  # link -> when it last became a candidate for collection
-        self.locks: dict[tuple[str, ...], frozenset[str]] = {}  # what is forbidden to whom
-        self.pulled: dict[Link, int] = {}
-        self.charges: list[tuple[int, int]] = []  # (time, charged bytes from then on)
-        self.removals: list[tuple[int, Link]] = []  # what automatic collection removed, and when
-        self.sweeps: list[tuple[int, str]] = []
 
     # Operations. Each is a batch of one; `batch` takes several.
 
@@ -132,7 +113,7 @@ class OracleRegistry(Figures):
             raise NotThere(repository, name)
         return self.tags[repository, name, ""]
 
-    def branch(self) -> OracleRegistry:
+    def branch(self) -> Self:
         """Return a copy; its tables hold immutable things only, so copying the tables is enough."""
         other = copy.copy(self)
         other.__dict__ = self._tables()
@@ -147,6 +128,7 @@ class OracleRegistry(Figures):
         """Push or upload; take it back if a lock forbids it or it adds bytes above the limit."""
         limit, name = self.rules.limit, self.scope_name(self.rules.scope, str(arguments[0]))
         before, backup = 0 if limit is None else self.charge(name), self._tables()
+        counted = 0 if limit is None else self.counted(name)
         try:
             operation(*arguments)
         except (Locked, Refused):
@@ -154,11 +136,16 @@ class OracleRegistry(Figures):
             return False
         if limit is None:
             return True
-        after = self.charge(name)
-        if after > before and (after > limit or (after == limit and self.rules.reject_at_limit)):
+        added = self.charge(name) - before
+        if added > 0 and self.is_over(counted + added):
             self.__dict__ = backup
             return False
         return True
+
+    def is_over(self, counted: int) -> bool:
+        """Say whether so many bytes are past the limit."""
+        limit = self.rules.limit
+        return limit is not None and (counted > limit or (counted == limit and self.rules.reject_at_limit))
 
     # What each operation does to the tables.
 
@@ -181,6 +168,8 @@ class OracleRegistry(Figures):
             self.links[repository, manifest.digest] = replace(
                 self.links[repository, manifest.digest], pushed_at=self.now
             )
+        if (repository, manifest.digest) in self.hidden:
+            self._show(repository, manifest.digest)
         # Where links are left behind, one to the manifest's own bytes is no business of a push.
         named = manifest.content() if self.rules.stale_blob_links else manifest.blobs()
         brought = {(repository, digest) for digest in named}
@@ -198,6 +187,7 @@ class OracleRegistry(Figures):
         self.was_used = True
         self.had_blobs.add(repository)
         self.blob_links.add((repository, blob.digest))
+        self.linked_at[repository, blob.digest] = self.now
         self.removed_blobs.discard((repository, blob.digest))
 
     def _delete_blob(self, repository: str, digest: str) -> None:
@@ -222,6 +212,7 @@ class OracleRegistry(Figures):
         if self.rules.immutable_tags == "keep":
             raise Refused("immutable")
         self._unbind((repository, name, ""))
+        self.last_tags[repository, expected] = {(repository, name, "")}
 
     def _delete_tag(self, repository: str, name: str, digest: str) -> None:
         """Do what the kind does when a client deletes by tag."""
@@ -236,12 +227,14 @@ class OracleRegistry(Figures):
             self._delete(repository, digest)
 
     def _delete(self, repository: str, digest: str) -> None:
-        if (repository, digest) not in self.links:
+        if (repository, digest) not in self.links or (repository, digest) in self.hidden:
             return  # a drop of the same batch has taken it along
         rules, tags = self.rules, self.tags_of(repository, digest)
         self._forbid("delete", self._lockable(repository, {digest}))
         if rules.keeps_children and self.parents_of(digest, self.linked_in(repository)):
             raise Refused("child")
+        if rules.keeps_subjects and self.referrers_of(digest, self.linked_in(repository)):
+            raise Refused("referrer")
         if rules.immutable_tags == "keep" and tags:
             raise Refused("immutable")
         if rules.most_tags_on_delete is not None and len(tags) > rules.most_tags_on_delete:
@@ -249,15 +242,41 @@ class OracleRegistry(Figures):
         if rules.delete_by_tag == "expire":
             for key in tags:
                 self._unbind(key)
+            self.last_tags[repository, digest] = set(tags)
+        elif rules.keeps_deleted:
+            self._hide(repository, self._going_along(repository, digest))
         else:
             self._remove(repository, self._going_along(repository, digest))
+        self._count_anew(repository)
+
+    def _hide(self, repository: str, going: set[str]) -> None:
+        """Delete manifests of which the kind keeps what is deleted."""
+        for digest in sorted(going):
+            tags = self.tags_of(repository, digest)
+            for key in tags:
+                self._unbind(key)
+            self._loses_keeper(repository, digest)
+            self.hidden.add((repository, digest))
+            self.last_tags[repository, digest] = set(tags)
+
+    def _show(self, repository: str, digest: str) -> None:
+        """Let clients find a hidden manifest again."""
+        link = (repository, digest)
+        self.hidden.discard(link)
+        self.candidates.pop(link, None)
+        self.links[link] = replace(self.links[link], unkept_at=None)
+
+    def _count_anew(self, repository: str) -> None:
+        """Count the scope of a repository anew, where the vendor does so after a deletion."""
+        if self.rules.recounts:
+            self.drift.pop(self.scope_name(self.rules.scope, repository), None)
 
     def _going_along(self, repository: str, digest: str) -> set[str]:
         """Return what goes at once with a manifest that is deleted, itself included."""
         linked, going = self.linked_in(repository), {digest}
         while True:
             more = set()
-            for other in linked - going:
+            for other in linked - going - {digest for where, digest in self.hidden if where == repository}:
                 tags = self.tags_of(repository, other)
                 if any(self._locked("delete", thing) for thing in self._lockable(repository, {other})):
                     continue
@@ -276,8 +295,14 @@ class OracleRegistry(Figures):
             self._delete(repository, digest)
 
     def _delete_repository(self, repository: str) -> None:
-        self._forbid("delete", self._lockable(repository, self.linked_in(repository)))
-        self._remove(repository, self.linked_in(repository))
+        going = {digest for digest in self.linked_in(repository) if (repository, digest) not in self.hidden}
+        self._forbid("delete", self._lockable(repository, going))
+        if self.rules.keeps_deleted:
+            self._hide(repository, going)
+        else:
+            self._remove(repository, going)
+        if going:
+            self._count_anew(repository)
         self._unlink_blobs({link for link in self.blob_links if link[0] == repository})
 
     def _unlink_blobs(self, gone: set[Link]) -> None:
@@ -310,21 +335,31 @@ class OracleRegistry(Figures):
             raise Refused("immutable")
         self.had_tags.add(repository)
         if key in self.tags and self.tags[key] != digest:
-            locks = self.locks.get((repository, "tag", name), frozenset())
+            locks, last = self.locks.get((repository, "tag", name), frozenset()), self.last_target.get(key)
             self._unbind(key)
+            if last is None:
+                del self.last_target[key]  # it was moved, not taken away
+            else:
+                self.last_target[key] = last
             self.locks[repository, "tag", name] = locks  # a tag that moves is the same tag
         self.tags[key] = digest
+        self.hidden.discard((repository, digest))
 
     def _unbind(self, key: TagKey) -> None:
         repository, digest = key[0], self.tags.pop(key)
         self.locks.pop((repository, "tag", key[1]), None)
+        self.last_target[key] = digest
+        self.last_tags[repository, digest] = set()
         if not self.tags_of(repository, digest):
             self._loses_keeper(repository, digest)
+            if self.rules.delete_by_tag == "expire" and not self.parents_of(digest, self.linked_in(repository)):
+                self.hidden.add((repository, digest))
 
     def _unlink(self, repository: str, digest: str) -> None:
         """Let a link without tags go, and note whom that makes a candidate and what it releases."""
         manifest = self.manifests[digest]
         del self.links[repository, digest]
+        self.hidden.discard((repository, digest))
         self.candidates.pop((repository, digest), None)
         self.locks.pop((repository, digest), None)
         left = self.linked_in(repository)
@@ -345,6 +380,8 @@ class OracleRegistry(Figures):
 
     def _loses_keeper(self, repository: str, digest: str) -> None:
         """Note that what kept a link went: its last tag, parent or pinning referrer, or its subject where that does."""
+        if self.rules.keeps_deleted and (repository, digest) in self.hidden:
+            return  # it waits since it was deleted
         self.links[repository, digest] = replace(self.links[repository, digest], unkept_at=self.now)
         self.candidates[repository, digest] = self.now
 
@@ -365,164 +402,3 @@ class OracleRegistry(Figures):
         """Say whether a lock of exactly this thing forbids ``what``."""
         locks = self.locks.get(thing, frozenset())
         return what in locks or (what == "delete" and "write" in locks and self.rules.write_lock_blocks_delete)
-
-    # Automatic collection: due links, then due blobs, at each instant at which anything is due.
-
-    def due_links(self) -> dict[Link, int]:
-        """Return when each candidate is looked at."""
-        wait = self.rules.untagged_after
-        return {} if wait is None else {link: since + wait for link, since in self.candidates.items()}
-
-    def due_sweeps(self) -> dict[str, int]:
-        """Return when each blob that nothing holds is swept."""
-        held = self.blobs_of(self.live()) | self.linked_blobs()
-        return {
-            blob: max(at, self.released.get(blob, at)) + self.rules.sweep_after
-            for blob, at in self.stored.items()
-            if blob not in held
-        }
-
-    def collectable(self, repository: str, digest: str) -> bool:
-        """Say whether a candidate, being due, is collected."""
-        left = self.linked_in(repository)
-        locked = self._locked("delete", (repository,)) or self._locked("delete", (repository, digest))
-        rule, subject = self.rules.referrers, self.manifests[digest].subject
-        held = (
-            self.tags_of(repository, digest)
-            or self.parents_of(digest, left)
-            or (rule in {"follow", "cascade"} and subject in left)
-            or (rule in {"stay", "stay and pin"} and subject is not None)
-            or (self.pins() and self.referrers_of(digest, left))
-        )
-        return not held and not locked
-
-    def pins(self) -> bool:
-        """Say whether a referrer keeps its subject."""
-        return self.rules.referrers in {"pin", "stay and pin"}
-
-    def _settle(self, until: int) -> None:
-        """Note the charge, then let everything due up to a time happen, each at its own time."""
-        self._note_charge()
-        while self.rules.collection == "automatic":
-            due = sorted([*self.due_links().values(), *self.due_sweeps().values()])
-            if not due or due[0] > until:
-                break
-            self.now = max(self.now, due[0])
-            self._collect()
-            self._note_charge()
-        self.now = until
-
-    def _collect(self) -> None:
-        while ready := sorted(link for link, at in self.due_links().items() if at <= self.now):
-            for link in ready:
-                if self.candidates.get(link) is None or self.due_links()[link] > self.now:
-                    continue  # what went before it has taken it along, or has made it wait again
-                del self.candidates[link]
-                if self.collectable(*link):
-                    self.removals.append((self.now, link))
-                    self._unlink(*link)
-        for blob in sorted(blob for blob, at in self.due_sweeps().items() if at <= self.now):
-            self.sweeps.append((self.now, blob))
-            del self.stored[blob]
-
-    def _note_charge(self) -> None:
-        charge = self.charged_bytes()
-        if not self.charges or self.charges[-1][1] != charge:
-            self.charges.append((self.now, charge))
-
-    def instants(self) -> set[int]:
-        """Return the times after now at which something may change by itself."""
-        shown = {at + self.rules.report_lag for at, _ in self.charges}
-        due = {*self.due_links().values(), *self.due_sweeps().values()}
-        return {at for at in shown | (due if self.rules.collection == "automatic" else set()) if at > self.now}
-
-    def charge_at(self, time: int) -> int:
-        """Return the charge after everything that happened up to a time."""
-        seen = [charge for at, charge in self.charges if at <= time]
-        return seen[-1] if seen else 0
-
-    def reported_bytes(self) -> int:
-        """Return the charge as it was ``report_lag`` ago."""
-        return self.charge_at(self.now - self.rules.report_lag)
-
-    def reclaimable_bytes(self) -> int:
-        """Return what the rules' own collector would free now."""
-        try:
-            return self.plan_gc().reclaimable_bytes
-        except CollectionAborted:
-            return 0
-
-    # Garbage collection (section 4).
-
-    def come_upon(self, policy: GcRules) -> set[Link]:
-        """Return the links that a collection looks at, where their manifests can be read."""
-        every = policy.repositories == "ALL"
-        return {link for link in self.readable() if every or link[0] in self.had_blobs}
-
-    def kept(self, policy: GcRules, at: int) -> set[Link]:
-        """Return the links from which a collection marks."""
-        seen = self.come_upon(policy)
-        if policy.roots == "ALL":
-            return seen
-        found: set[Link] = set()
-        for repository in {where for where, _ in seen}:
-            linked = {digest for where, digest in seen if where == repository}
-            roots = {digest for digest in linked if self.tags_of(repository, digest)}
-            for digest in linked - roots:
-                times = self.links[repository, digest]
-                since = max(times.pushed_at, times.pushed_at if times.unkept_at is None else times.unkept_at)
-                if at - since < policy.grace:
-                    roots.add(digest)
-                if policy.referrers in {"stay", "stay and pin"} and self.manifests[digest].subject is not None:
-                    roots.add(digest)
-            recursive, follow = policy.index_children == "recursive", policy.referrers == "follow"
-            pin = policy.referrers in {"pin", "stay and pin"}
-            reached = self.reach(roots, linked, children=recursive, referrers=follow, subjects=pin)
-            found |= {(repository, digest) for digest in reached}
-        return found
-
-    def aborts(self, policy: GcRules) -> tuple[bool, str | None]:
-        """Say whether a collection fails, and at which repository (None: nothing was ever stored)."""
-        if policy.needs_blobs and not self.was_used:
-            return True, None
-        never_tagged = {where for where, _ in self.come_upon(policy)} - self.had_tags
-        if policy.needs_tags and policy.roots == "TAGS" and never_tagged:
-            return True, min(never_tagged, key=lambda name: name.split("/"))
-        return False, None
-
-    def plan_gc(self, policy: GcRules | None = None) -> GcPlan:
-        """Return what a collection now would do."""
-        policy = policy or self.rules.gc
-        aborts, where = self.aborts(policy)
-        if aborts:
-            raise CollectionAborted(where)
-        seen = self.come_upon(policy)
-        kept = self.kept(policy, self.now)
-        marked = self.blobs_of({digest for _, digest in kept})
-        for _, digest in kept:
-            marked |= set(self.manifests[digest].children or ())
-        if not policy.honour_sha512:
-            marked = {blob for blob in marked if not blob.startswith("sha512:")}
-        if policy.honour_blob_links:
-            marked |= self.linked_blobs()
-        dropped = set() if policy.drops_blob_links == "never" else set(self.blob_links)
-        for link in sorted(dropped):
-            young = link[1] in self.stored and self.now - self.stored[link[1]] < policy.grace
-            if young or (policy.drops_blob_links == "unmarked" and link[1] in marked):
-                dropped.discard(link)
-        swept = {
-            blob
-            for blob, at in self.stored.items()
-            if blob not in marked and self.now - max(at, self.released.get(blob, at)) >= policy.grace
-        }
-        removed = frozenset(seen - kept)
-        return GcPlan(removed, frozenset(dropped), frozenset(swept), self.size_of(swept))
-
-    def apply(self, plan: GcPlan) -> None:
-        """Do what a plan says."""
-        for repository, digest in sorted(plan.removed):
-            self._unlink(repository, digest)
-        self._unlink_blobs(set(plan.unlinked))
-        for blob in plan.swept:
-            del self.stored[blob]
-        self._settle(self.now)
