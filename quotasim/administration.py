@@ -98,7 +98,7 @@ class Administration(RegistryView):
             or its tag points elsewhere and ``force`` is not given. Where only tags are deleted, a manifest comes back
             with a tag or not at all.
         InvalidReference : it is ``repo@untagged``.
-        UnknownReference : no such repository, tag or manifest was ever here.
+        UnknownRepository, UnknownReference : no such repository, tag or manifest was ever here.
 
         Notes
         -----
@@ -119,9 +119,7 @@ class Administration(RegistryView):
         if self.profile.restorable_for is None:
             raise NotRestorable(str(ref), "this registry keeps nothing of what is deleted")
         engine.sync()
-        repository = engine.names.repositories.find(ref.repository)
-        if repository == NULL:
-            raise UnknownReference(reference, lookup.nearest(engine, ref))
+        repository = lookup.repository_row(engine, ref.repository)
         tags, link = self._deleted_tag(ref, repository) if ref.tag is not None else self._deleted(ref, repository)
         state = engine.state
         if link == NULL or not state.read("linked")[link]:
@@ -153,7 +151,7 @@ class Administration(RegistryView):
         """Return a tag and the link that it was taken from last, or NULL."""
         engine = self._engine
         tag = engine.names.find_tag(repository, ref.tag or "")
-        if tag == NULL:
+        if tag == NULL or engine.state.read("tag_event")[tag] == NULL:
             raise UnknownReference(str(ref), lookup.nearest(engine, ref))
         log = engine.log
         rows = np.flatnonzero((log.column("kind") == EventKind.UNTAG) & (log.column("tag") == tag))
@@ -166,7 +164,7 @@ class Administration(RegistryView):
         engine = self._engine
         manifest = engine.content.find_manifest(ref.digest or "")
         link = NULL if manifest == NULL else engine.names.links.find(repository, manifest)
-        if link == NULL:
+        if link == NULL or engine.state.read("link_event")[link] == NULL:
             raise UnknownReference(str(ref), lookup.nearest(engine, ref))
         event = int(engine.state.read("untagged_event")[link])
         if event == NULL:

@@ -12,7 +12,7 @@ from quotasim.accounting.basis import basis_bytes
 from quotasim.accounting.ledger import Ledger
 from quotasim.errors import TimeReversed
 from quotasim.gc.policy import REFERRER_BITS
-from quotasim.kernels import NULL, layout, replay, sharing
+from quotasim.kernels import NULL, due, layout, replay, sharing
 from quotasim.kernels.layout import Operations, Rules
 from quotasim.model.content import Content, descriptor_rows
 from quotasim.model.log import EventLog
@@ -358,7 +358,7 @@ class Engine:
         """Return the time at which the next candidate or released blob falls due, or None. Entries may turn out to
         be void.
         """
-        when = replay.next_due(self.rules(self.state.now), self.state.queues(), self.state.cursor)
+        when = due.next_due(self.rules(self.state.now), self.state.queues(), self.state.cursor)
         return None if when == NULL else max(int(when), self.state.now)
 
     def storable(self) -> Array:

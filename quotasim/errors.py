@@ -28,8 +28,10 @@ __all__ = [
     "InvalidValue",
     "Locked",
     "ManifestTooLarge",
+    "NotRestorable",
     "Problem",
     "QuotaSimError",
+    "ReferrersRefused",
     "Refused",
     "SnapshotError",
     "StalePlan",
@@ -41,6 +43,7 @@ __all__ = [
     "UnknownProfile",
     "UnknownReference",
     "UnknownRepository",
+    "UnknownUpload",
     "nearest_names",
 ]
 

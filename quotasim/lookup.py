@@ -108,10 +108,12 @@ def link_label(engine: Engine, link: int) -> str:
 
 
 def repository_row(engine: Engine, repository: str) -> int:
-    """Return the row of a repository by name; raises UnknownRepository."""
+    """Return the row of a repository by name; raises UnknownRepository. O(events): a name that only another branch has
+    heard of has its row, and is not here.
+    """
     names = engine.names
     row = names.repositories.find(parse_repository(repository))
-    if row == NULL:
+    if row == NULL or not np.any(engine.log.column("repository") == row):
         raise UnknownRepository(repository, nearest_names(repository, names.repositories.values))
     return row
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from quotasim import lookup, outcomes
@@ -62,7 +64,7 @@ class BlobOperations(RegistryView):
         """
         name = parse_repository(target)
         row = _blob_row(self._engine, source, blob if isinstance(blob, str) else blob.digest)[1]
-        return _put(self._engine, self._engine.names.add_repository(name), row)
+        return _put(self._engine, self._engine.names.add_repository(name), row, mounts=True)
 
     def delete_blob(self, repository: str, digest: str) -> DeleteResult:
         """Delete a config or a layer from one repository: the link to it there, and nothing else.
@@ -90,15 +92,19 @@ class BlobOperations(RegistryView):
         engine = self._engine
         where, row = _blob_row(engine, repository, digest)
         lookup.refuse_locked(engine, repository, layout.LOCK_DELETE, repository=where)
-        return outcomes.delete_result(engine, _apply(engine, layout.OP_UNLINK_BLOB, where, row))
+        return outcomes.delete_result(engine, _apply(engine, [layout.OP_UNLINK_BLOB], where, row))
 
 
-def _put(engine: Engine, repository: int, blob: int) -> PushResult:
-    """Link a blob in a repository, and store it if it is not stored: a mount finds it so."""
+def _put(engine: Engine, repository: int, blob: int, *, mounts: bool = False) -> PushResult:
+    """Link a blob in a repository, and store it if it is not stored. A mount finds it so, and is its own request."""
     engine.sync()
     scope = int(scope_of_repositories(engine.names, engine.profile.scope, np.array([repository]))[0])
     used = engine.ledger.counted()[scope]
-    outcome = _apply(engine, layout.OP_UPLOAD, repository, blob)
+    if mounts:
+        request = int(engine.state.add_uploads(1)[0])
+        outcome = _apply(engine, [layout.OP_RESERVE, layout.OP_UPLOAD], repository, blob, request, layout.POINT_MOUNT)
+    else:
+        outcome = _apply(engine, [layout.OP_UPLOAD], repository, blob)
     reference = f"{engine.names.repositories.values[repository]}@{engine.content.digest(blob)}"
     verdict = outcomes.verdict_of(engine, outcome, scope, used, reference)
     accepted = verdict.decision is not Decision.REJECT
@@ -118,7 +124,17 @@ def _blob_row(engine: Engine, repository: str, digest: str) -> tuple[int, int]:
     return where, row
 
 
-def _apply(engine: Engine, code: int, repository: int, blob: int) -> Outcome:
-    now = np.array([engine.state.now], np.int64)
-    ops = operations(np.array([code]), now, blob=np.array([blob]), repository=np.array([repository]))
-    return engine.apply(ops)
+def _apply(
+    engine: Engine, codes: Sequence[int], repository: int, blob: int, request: int = NULL, amount: int = 0
+) -> Outcome:
+    count = len(codes)
+    return engine.apply(
+        operations(
+            np.array(codes),
+            np.full(count, engine.state.now, np.int64),
+            blob=np.full(count, blob),
+            repository=np.full(count, repository),
+            upload=np.full(count, request),
+            amount=np.full(count, amount, np.int64),
+        )
+    )

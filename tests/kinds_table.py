@@ -13,7 +13,18 @@ from quotasim.profiles.base import NOT_SOURCED
 
 PAGE = Path(__file__).parent.parent / "docs" / "kinds.md"
 BEGIN, END = "<!-- made by tests/kinds_table.py: begin {} -->", "<!-- end {} -->"
-TIMES = ("untagged_after", "sweep_after", "report_lag")
+TIMES = (
+    "untagged_after",
+    "sweep_after",
+    "report_lag",
+    "report_every",
+    "loose_blobs_after",
+    "restorable_for",
+    "collect_every",
+    "uploads_purged_after",
+    "uploads_purged_every",
+    "refused_after",
+)
 SIZES = ("limit", "included")
 EVIDENCE = {
     "ran": "the program was run",
@@ -23,6 +34,7 @@ EVIDENCE = {
     "assumed": "assumed",
     "own": "a rule of ours",
 }
+POINTS = ("post", "patch", "put_blob", "put_manifest", "mount", "copy")
 BASES = {
     "TAGGED": "of what tags reach",
     "REFERENCED": "of every manifest",
@@ -92,6 +104,11 @@ def usage_falls(profile: qs.RegistryProfile) -> str:
     return "when the manifest goes"
 
 
+def display(profile: qs.RegistryProfile) -> str:
+    """Return when the display follows, in words."""
+    return f"every {duration(profile.report_every)}" if profile.report_every else duration(profile.report_lag)
+
+
 def bytes_go(profile: qs.RegistryProfile) -> str:
     """Return when released bytes leave the disk, in words."""
     if profile.collection == "manual":
@@ -109,6 +126,25 @@ def untagged(profile: qs.RegistryProfile) -> str:
     return duration(profile.untagged_after) + (", pushed so too" if profile.collects_untagged_pushes else "")
 
 
+def counter(profile: qs.RegistryProfile) -> str:
+    """Return what limits and display read, in words."""
+    if profile.counter == "derived":
+        return "the charge"
+    found = "its own"
+    found += ", right after each deletion and collection" if profile.recounts else ""
+    return found + (", filled by and by" if profile.backfill is not None else "")
+
+
+def loose(profile: qs.RegistryProfile) -> str:
+    """Return what becomes of uploaded blobs without a manifest, in words."""
+    if profile.loose_blobs_after is not None:
+        return f"go after {duration(profile.loose_blobs_after)}"
+    if profile.collection == "manual" and not profile.gc.honour_blob_links:
+        grace = f", once idle for {duration(profile.gc.grace)}" if profile.gc.grace else ""
+        return f"go in a collection{grace}"
+    return "stay"
+
+
 def summaries() -> dict[str, str]:
     """Return the tables over all kinds."""
     kinds = [(f"`{name}`", profile) for name, profile in PROFILES.items()]
@@ -119,6 +155,7 @@ def summaries() -> dict[str, str]:
             ("a push over the limit", profile.refusal),
             ("deleting by tag", profile.tag_refusal),
             ("deleting a child of an index", profile.child_refusal),
+            ("deleting a subject of others", profile.referrer_refusal),
             ("deleting a digest with tags", profile.tags_refusal),
             ("moving an immutable tag", profile.immutable_refusal),
         )
@@ -131,7 +168,7 @@ def summaries() -> dict[str, str]:
         ),
         "times": table(
             ("kind", "usage falls", "display follows", "untagged manifests are collected", "bytes leave the disk"),
-            ((n, usage_falls(p), duration(p.report_lag), untagged(p), bytes_go(p)) for n, p in kinds),
+            ((n, usage_falls(p), display(p), untagged(p), bytes_go(p)) for n, p in kinds),
         ),
         "deletion": table(
             ("kind", "deleting by tag takes", "a child of an index", "children of a deleted index", "referrers"),
@@ -142,6 +179,33 @@ def summaries() -> dict[str, str]:
                     "is kept" if p.delete_by_tag == "expire" else "is refused" if p.child_refusal else "is deleted",
                     "go, if nothing else needs them" if p.children_go else "stay",
                     REFERRERS[p.referrers],
+                )
+                for n, p in kinds
+            ),
+        ),
+        "steps": table(
+            ("kind", "POST", "PATCH", "PUT blob", "PUT manifest", "mount", "copy", "reserves", "counter"),
+            (
+                (
+                    n,
+                    *(getattr(p, f"check_{point}") for point in POINTS),
+                    "yes" if p.reserves else "no",
+                    counter(p),
+                )
+                for n, p in kinds
+            ),
+        ),
+        "rests": table(
+            ("kind", "unfinished uploads", "blobs that no manifest names", "what is deleted", "copies elsewhere"),
+            (
+                (
+                    n,
+                    f"purged after {duration(p.uploads_purged_after)}, every {duration(p.uploads_purged_every)}"
+                    if p.uploads_purged_after is not None and p.uploads_purged_every
+                    else f"purged after {duration(p.uploads_purged_after)}",
+                    loose(p),
+                    "is gone" if p.restorable_for is None else f"can be restored for {duration(p.restorable_for)}",
+                    "are billed" if p.replicas == "billed" else "are registries of their own",
                 )
                 for n, p in kinds
             ),
@@ -169,6 +233,8 @@ def shown(name: str, value: object) -> str:
         return " ".join(str(part) for part in (value.status, value.code) if part is not None) or "text only"
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {shown(key, one)}" for key, one in value.items()) or "none"
+    if isinstance(value, qs.Backfill):
+        return f"after {duration(value.delay)}, {value.batch} every {duration(value.every)}"
     if isinstance(value, qs.GcPolicy):
         return f"roots {value.roots}, grace {duration(value.grace)}"
     return str(value)

@@ -313,7 +313,7 @@ class Pair:
 
     def miscount(self, repository: str, size: int) -> None:
         """Let the vendor's counter go wrong."""
-        known = repository in self.engine.engine.names.repositories.values
+        known = repository in set(self.engine.events()["repository"])
         scope = self.oracle.scope_name(self.oracle.rules.scope, repository)
         if not known or not self.oracle.rules.own_counter or self.oracle.counted(scope) + size < 0:
             return

@@ -37,7 +37,8 @@ def references(registry: qs.Registry) -> list[str]:
 
 def blobs(registry: qs.Registry) -> list[tuple[str, str]]:
     """Return every (repository, digest) of a layer that some repository may have."""
-    names = registry.engine.names.repositories.values
+    # Not the names that the catalogue has: those are its branches' too.
+    names = set(registry.events()["repository"].dropna())
     return sorted((name, layer.digest) for name in names for layer in [*LAYERS, WIDE])
 
 
@@ -107,6 +108,10 @@ def _miscount(registry: qs.Registry, one: int, other: int) -> object:
     return registry.recount() if other % 3 == 0 else None
 
 
+def _delete_untagged(registry: qs.Registry, one: int, other: int) -> object:
+    return registry.delete(f"{REPOSITORIES[one % len(REPOSITORIES)]}@untagged")
+
+
 def _lock(registry: qs.Registry, reference: str, other: int) -> object:
     target = reference if other % 3 else f"{reference.partition('@')[0].partition(':')[0]}/"
     registry.lock(target, write=other % 2 == 0, delete=other % 4 < 2)
@@ -141,6 +146,9 @@ STEPS: dict[str, Callable[[qs.Registry, int, int], object]] = {
     "backfill": lambda registry, one, other: registry.start_backfill(),
     "tag": _there(lambda registry, reference, other: registry.tag(reference, TAGS[other % len(TAGS)])),
     "untag": _there(lambda registry, reference, other: registry.untag(reference)),
+    "delete untagged": lambda registry, one, other: registry.delete(
+        f"{REPOSITORIES[one % len(REPOSITORIES)]}@untagged"
+    ),
     "delete": _there(lambda registry, reference, other: registry.delete(reference)),
     "lock": _there(_lock),
     "pull": _there(lambda registry, reference, other: registry.pull(reference)),

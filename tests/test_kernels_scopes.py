@@ -217,7 +217,7 @@ def test_a_blob_is_held_by_live_manifests_and_explicit_links(
 def test_a_stored_blob_that_is_let_go_waits_to_be_swept(automatic: int, stored: int) -> None:
     rules = rules_for(layout.SCOPE_REGISTRY, layout.BASIS_LINKED, 15, 0)._replace(automatic=automatic)
     held = State(0).holdings()._replace(stored=np.full(3, stored, np.uint8), released_event=np.full(3, NULL, np.int32))
-    queues = layout.Queues(*(np.zeros((4, 3), np.int64) for _ in range(3)))
+    queues = layout.Queues(*(np.zeros((4, 3), np.int64) for _ in layout.Queues._fields))
     cursor = np.zeros(layout.CURSOR_SIZE, np.int64)
     for blob, event in ((2, 7), (0, 8)):
         let_go(held, rules, queues, cursor, blob, event, 100 + event)

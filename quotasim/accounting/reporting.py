@@ -9,15 +9,15 @@ from quotasim.model.totals import exact_sum
 
 
 def shown_at(now: int, lag: int, every: int, origin: int) -> int:
-    """Return the time whose figures a display shows at ``now``: ``lag`` ago, and no later than its last refresh, which
-    it does every ``every`` from ``origin`` on.
+    """Return the time whose figures a display shows at ``now``: ``lag`` ago, and before its last refresh, which it does
+    every ``every`` from ``origin`` on. What happens at the moment of a refresh is in the next one.
 
     Examples
     --------
     >>> shown_at(70, lag=5, every=0, origin=0), shown_at(70, lag=5, every=30, origin=0)
-    (65, 55)
+    (65, 54)
     """
-    return (now if every == 0 else origin + (now - origin) // every * every) - lag
+    return (now if every == 0 else origin + (now - origin) // every * every - 1) - lag
 
 
 def seen_from(time: int, lag: int, every: int, origin: int) -> int:
@@ -27,10 +27,10 @@ def seen_from(time: int, lag: int, every: int, origin: int) -> int:
     Examples
     --------
     >>> seen_from(55, lag=5, every=0, origin=0), seen_from(55, lag=5, every=30, origin=0)
-    (60, 60)
+    (60, 90)
     """
     moment = time + lag
-    return moment if every == 0 else origin - (origin - moment) // every * every
+    return moment if every == 0 else origin - (origin - moment - 1) // every * every
 
 
 def reported_bytes(log: EventLog, counted: int, shown: int, settled: int = 0) -> int:

@@ -35,6 +35,9 @@ _MEANING = {
     "limit_bytes": "the limit that the kind displays",
 }
 
+_NOT_ALWAYS = {"counted_bytes": "charged_bytes", "upload_bytes": "", "replicated_bytes": "charged_bytes"}
+"""Figures that people see only where there is something to see, and what else they would only repeat."""
+
 
 def df(
     snapshot: SnapshotArgument,
@@ -64,6 +67,7 @@ def df(
     meanings = [
         {"figure": key.removesuffix("_bytes"), "bytes": figures[key], "meaning": meaning}
         for key, meaning in _MEANING.items()
+        if key not in _NOT_ALWAYS or figures[key] not in (None, 0, figures.get(_NOT_ALWAYS[key]))
     ]
     blocks: list[Table | str] = [
         heading(registry),

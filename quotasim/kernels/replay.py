@@ -17,6 +17,7 @@ beyond 2**63. A single delta always fits into int64, since no manifest may list 
 import numpy as np
 
 from quotasim.kernels.compile import kernel, leaf, part
+from quotasim.kernels.due import first_due, first_repository
 from quotasim.kernels.events import begin_event, post_event
 from quotasim.kernels.layout import (
     BASIS_TAGGED,
@@ -121,7 +122,6 @@ from quotasim.kernels.scopes import (
 )
 from quotasim.kernels.tables import has_room, home_slot
 
-_NEVER = np.iinfo(np.int64).max // 2
 AHEAD = 4  # operations by which each stage asks for memory early; measured in docs/performance.md
 
 
@@ -251,64 +251,6 @@ def _approach_blobs(target, size, holders, table, own, first, last, prefix, coun
 
 
 # --- time and the main loop ----------------------------------------------------------------------------------
-@part
-def _when(since, wait, every, origin):
-    """Time at which something falls due that waits ``wait`` from ``since`` on, where a worker looks each ``every``."""
-    when = since + wait
-    if every > 0 and when > origin:
-        when = origin + (when - origin + every - 1) // every * every
-    return when
-
-
-@part
-def _due(rules, queues, cursor, now):
-    """The code of what falls due first at or before ``now`` and its time; NULL: nothing. At one instant: COLLECT,
-    SWEEP, PURGE_UPLOAD, UNLINK_BLOB, and last what is on the agenda (GC).
-    """
-    due, first = np.int64(NULL), now + 1
-    if rules.automatic:
-        head = cursor[CURSOR_COLLECT_HEAD]
-        if head < cursor[CURSOR_COLLECT_TAIL]:
-            when = _when(queues.collect[head, 2], rules.untagged_after, rules.collect_every, rules.origin)
-            if when < first:
-                due, first = np.int64(OP_COLLECT), when
-        head = cursor[CURSOR_SWEEP_HEAD]
-        if head < cursor[CURSOR_SWEEP_TAIL]:
-            when = queues.sweep[head, 2] + rules.sweep_after
-            if when < first:
-                due, first = np.int64(OP_SWEEP), when
-    head = cursor[CURSOR_PURGE_HEAD]
-    if rules.purges and head < cursor[CURSOR_PURGE_TAIL]:
-        when = _when(queues.purge[head, 2], rules.purge_after, rules.purge_every, rules.origin)
-        if when < first:
-            due, first = np.int64(OP_PURGE_UPLOAD), when
-    head = cursor[CURSOR_LOOSE_HEAD]
-    if rules.loose_after != NULL and head < cursor[CURSOR_LOOSE_TAIL]:
-        when = queues.loose[head, 2] + rules.loose_after
-        if when < first:
-            due, first = np.int64(OP_UNLINK_BLOB), when
-    head = cursor[CURSOR_AGENDA_HEAD]
-    if head < cursor[CURSOR_AGENDA_TAIL] and queues.agenda[head, 2] < first:
-        due, first = np.int64(OP_GC), queues.agenda[head, 2]
-    return due, first
-
-
-@part
-def _first_repository(names, rules, scope):
-    """The first repository of a scope."""
-    for repository in range(names.namespace.shape[0]):
-        if scope_of(names, rules, np.int64(repository)) == scope:
-            return np.int64(repository)
-    return np.int64(NULL)
-
-
-@kernel
-def next_due(rules, queues, cursor):
-    """Time at which something waiting falls due first, or NULL: nothing waits. What waits may turn out to be void."""
-    due, when = _due(rules, queues, cursor, np.int64(_NEVER))
-    return when if due != NULL else np.int64(NULL)
-
-
 @kernel
 def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log):
     """Apply ``ops`` from ``cursor[CURSOR_OPERATION]`` on, with all that falls due on the way.
@@ -393,7 +335,7 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
                 code = np.int64(NULL)
         else:
             now = ops.time[i] if i < count else rules.until
-            due, when = _due(rules, queues, cursor, now)
+            due, when = first_due(rules, queues, cursor, now)
             if due == OP_COLLECT:
                 head_at = np.int64(CURSOR_COLLECT_HEAD)
                 link, cause = queues.collect[cursor[head_at], 0], queues.collect[cursor[head_at], 1]
@@ -422,7 +364,7 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
                     void = held.untagged_event[link] != cause or not held.deleted[link]
                     void = void or held.parent_count[link] > 0 or not may_delete(names, held, rules, link)
                 else:
-                    repository = _first_repository(names, rules, what & WORD_MASK)
+                    repository = first_repository(names, rules, what & WORD_MASK)
                     void = not ledger.uncounted[what & WORD_MASK]
             if due != NULL:
                 if void:

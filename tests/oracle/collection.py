@@ -158,7 +158,8 @@ class Collection(Figures):
 
     def instants(self) -> set[int]:
         """Return the times after now at which something may change by itself."""
-        shown = {self._run(at + self.rules.report_lag, self.rules.report_every) for at, _ in self.counts_at}
+        lag, every = self.rules.report_lag, self.rules.report_every
+        shown = {self._run(at + lag + (every > 0), every) for at, _ in self.counts_at}
         return {at for at in shown | set(self.due()) if at > self.now}
 
     def charge_at(self, time: int) -> int:
@@ -167,9 +168,9 @@ class Collection(Figures):
         return seen[-1] if seen else 0
 
     def reported_bytes(self) -> int:
-        """Return what was counted ``report_lag`` before the display was last refreshed."""
+        """Return what was counted ``report_lag`` ago, or before the display was last refreshed."""
         every, passed = self.rules.report_every, self.now - self.origin
-        refreshed = self.now if every == 0 else self.origin + passed // every * every
+        refreshed = self.now if every == 0 else self.origin + passed // every * every - 1
         seen = [counted for at, counted in self.counts_at if at <= refreshed - self.rules.report_lag]
         return seen[-1] if seen else 0
 

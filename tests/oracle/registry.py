@@ -49,7 +49,16 @@ class Operations(Collection):
     def mount(self, digest: str, source: str, target: str) -> bool:
         """Link a blob that one repository has in another; return whether the limit lets it in."""
         self._require_blob(source, digest)
-        return self.batch([("upload", target, self.blobs[digest])])[0]
+        blob = self.blobs[digest]
+        needed = self._added_by(target, lambda: self._upload(target, blob))
+        if self._fails(self.rules.check_mount, target, needed):
+            return False
+        try:
+            self._upload(target, blob)
+        except Locked:
+            return False
+        self._settle(self.now)
+        return True
 
     def delete_blob(self, repository: str, digest: str) -> None:
         """Take a blob from a repository; manifests that name it hold it as before."""
@@ -146,6 +155,30 @@ class Operations(Collection):
         """Say whether so many bytes are past the limit."""
         limit = self.rules.limit
         return limit is not None and (counted > limit or (counted == limit and self.rules.reject_at_limit))
+
+    def _scope(self, repository: str) -> str:
+        return self.scope_name(self.rules.scope, repository)
+
+    def _added_by(self, repository: str, act: Callable[[], object]) -> int:
+        """Return what doing something would add to the charge of a scope."""
+        backup, before = self._tables(), self.charge(self._scope(repository))
+        rules, self.locks = self.locks, {}
+        try:
+            act()
+            return self.charge(self._scope(repository)) - before
+        finally:
+            self.__dict__ = backup
+            self.locks = rules
+
+    def _fails(self, check: str, repository: str, needed: int) -> bool:
+        """Say whether a request that adds so much fails at a check point."""
+        counted = self.counted(self._scope(repository))
+        if check == "used":
+            return self.is_over(counted)
+        if check == "uploading":
+            mine = sum(upload.bytes for upload in self.uploads.values() if upload.repository == repository)
+            return self.is_over(counted + mine)
+        return check == "missing" and needed > 0 and self.is_over(counted + needed)
 
     # What each operation does to the tables.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from .content import Blob, Manifest
@@ -195,9 +194,6 @@ class OracleRegistry(Operations):
 
     # Inside
 
-    def _scope(self, repository: str) -> str:
-        return self.scope_name(self.rules.scope, repository)
-
     def _open(self, upload: Upload) -> int:
         number = self.next_upload
         self.next_upload += 1
@@ -226,24 +222,3 @@ class OracleRegistry(Operations):
         name = self._scope(repository)
         if self.rules.reserves:
             self.drift[name] = self.drift.get(name, 0) - (self.charge(name) - before)
-
-    def _added_by(self, repository: str, act: Callable[[], object]) -> int:
-        """Return what doing something would add to the charge of a scope."""
-        backup, before = self._tables(), self.charge(self._scope(repository))
-        rules, self.locks = self.locks, {}
-        try:
-            act()
-            return self.charge(self._scope(repository)) - before
-        finally:
-            self.__dict__ = backup
-            self.locks = rules
-
-    def _fails(self, check: str, repository: str, needed: int) -> bool:
-        """Say whether a request that adds so much fails at a check point."""
-        counted = self.counted(self._scope(repository))
-        if check == "used":
-            return self.is_over(counted)
-        if check == "uploading":
-            mine = sum(upload.bytes for upload in self.uploads.values() if upload.repository == repository)
-            return self.is_over(counted + mine)
-        return check == "missing" and needed > 0 and self.is_over(counted + needed)
