@@ -257,7 +257,8 @@ def test_one_run_over_both_takes_at_least_as_long_as_either_and_at_most_as_long_
 @given(works(), models(), st.lists(st.integers(0, 10**9), min_size=1, max_size=6))
 def test_a_longer_run_frees_more_and_never_more_than_the_plan(work, model, times):
     run = estimate(work, model)
-    cuts = [run.after(elapsed) for elapsed in (*sorted(times), max(max(times), run.total))]
+    times += [run.mark, max(run.mark - 1, 0)]
+    cuts = [run.after(elapsed) for elapsed in (*sorted(times), max(*times, run.total))]
     for before, after in itertools.pairwise(cuts):
         assert before.manifests <= after.manifests
         assert before.blobs <= after.blobs
@@ -265,6 +266,7 @@ def test_a_longer_run_frees_more_and_never_more_than_the_plan(work, model, times
         assert before.read_only <= after.read_only
     for cut in cuts:
         assert cut.blobs == 0 or cut.manifests == work.manifests
+        assert cut.elapsed >= run.mark or cut.manifests == cut.blobs == 0
         assert cut.freed_bytes == sum(work.blob_bytes.tolist()[: cut.blobs])
         assert cut.read_only <= min(run.read_only, cut.elapsed)
         assert cut.finished == (cut.elapsed == run.total)
@@ -312,6 +314,26 @@ def test_reads_and_deletions_are_told_apart(runs):
         ("remote", "read"): pytest.approx((20 * SECOND - delete) / 519),
         ("remote", "delete"): pytest.approx(delete),
     }
+
+
+def test_reports_that_contradict_each_other_still_have_a_nearest_time(runs):
+    # Undamped, the steps go to infinity.
+    (like,) = (run for run in runs if run.run == "zot#4235")
+    counts = [(1000, 1000, 10**6), (100, 1000, 10**8), (1000, 100, 10**9)]
+    contrary = [
+        replace(like, work=Work.of_counts(linked_manifests=reads, blobs=blobs), reported=reported)
+        for reads, blobs, reported in counts
+    ]
+    found = fit(contrary)
+    read, delete = found["remote", "read"], found["remote", "delete"]
+
+    def error(read, delete):
+        return sum(np.log((reads * read + blobs * delete) / reported) ** 2 for reads, blobs, reported in counts)
+
+    nearest = error(read, delete)
+    for factor in (0.99, 1.01):
+        assert error(read * factor, delete) > nearest
+        assert error(read, delete * factor) > nearest
 
 
 def test_a_runs_own_time_does_not_change_its_prediction(runs):

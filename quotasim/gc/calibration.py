@@ -207,14 +207,15 @@ def fit(runs: Sequence[Run]) -> dict[Parameter, float]:
     reported = np.log([float(run.reported) for run in runs])
 
     def errors(logs: Array) -> Array:
-        return np.asarray(np.log(counts @ np.exp(logs)) - reported)
+        with np.errstate(all="ignore"):  # a step may be far too long: infinite, or not a number
+            return np.asarray(np.log(counts @ np.exp(logs)) - reported)
 
     logs = np.full(len(names), np.mean(reported - np.log(counts.sum(axis=1))))
     for _ in range(STEPS):
         error = errors(logs)
         spent = counts * np.exp(logs)
         step = np.linalg.lstsq(spent / spent.sum(axis=1, keepdims=True), -error, rcond=None)[0]
-        while np.abs(step).max() > 1e-10 and np.sum(errors(logs + step) ** 2) > np.sum(error**2):
+        while np.abs(step).max() > 1e-10 and not np.sum(errors(logs + step) ** 2) <= np.sum(error**2):
             step = step / 2
         logs = logs + step
         if np.abs(step).max() <= 1e-10:
