@@ -12,6 +12,7 @@ import pytest
 
 import quotasim as qs
 
+from . import real_comparison_table
 from .commands import quotasim
 
 FIGURES = ("logical_bytes", "unique_bytes", "exclusive_bytes")
@@ -154,3 +155,8 @@ def test_keeping_the_history(real):
     assert ((link_count > 0).sum(), (link_count > 1).sum()) == (66_886, 121)
     by_repository = real.json("df", real.snapshot("keep"), "--by", "repository", "--format", "json")
     assert sum(row["logical_bytes"] for row in by_repository["rows"]) > by_repository["logical_bytes"]
+
+
+def test_the_table_of_all_kinds_is_what_the_real_registry_gives(real, root):
+    page = (root / "docs" / "kinds.md").read_text()
+    assert real_comparison_table.filled(page, real_comparison_table.text(real.registry("keep"))) == page
