@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from quotasim.accounting.selection import Hazard
     from quotasim.accounting.sharing import SharingRow
     from quotasim.clients import ClientPush, push_together
+    from quotasim.collecting import GcRun
     from quotasim.comparison import Difference, KindRow, compare
     from quotasim.errors import (
         CollectionAborted,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         QuotaSimError,
         ReferrersRefused,
         Refused,
+        RunEnded,
         SnapshotError,
         StalePlan,
         StateDamaged,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from quotasim.profiles.base import Backfill, RegistryProfile, Source
     from quotasim.registry import Registry, load, replay
     from quotasim.results import (
+        Damage,
         DeleteResult,
         GcResult,
         HeldBlob,
@@ -78,6 +81,7 @@ __all__ = [
     "Blob",
     "ClientPush",
     "CollectionAborted",
+    "Damage",
     "Decision",
     "DeleteResult",
     "Descriptor",
@@ -87,6 +91,7 @@ __all__ = [
     "GcPlan",
     "GcPolicy",
     "GcResult",
+    "GcRun",
     "Hazard",
     "HeldBlob",
     "Image",
@@ -110,6 +115,7 @@ __all__ = [
     "Refused",
     "Registry",
     "RegistryProfile",
+    "RunEnded",
     "Scope",
     "SharingRow",
     "SnapshotError",
@@ -149,6 +155,7 @@ _MODULES = {
     "accounting.selection": ("Hazard",),
     "accounting.sharing": ("SharingRow",),
     "clients": ("ClientPush", "push_together"),
+    "collecting": ("GcRun",),
     "comparison": ("Difference", "KindRow", "compare"),
     "gc.plan": ("GcPlan",),
     "gc.policy": ("GcPolicy",),
@@ -156,6 +163,7 @@ _MODULES = {
     "profiles.base": ("Backfill", "RegistryProfile", "Source"),
     "registry": ("Registry", "load", "replay"),
     "results": (
+        "Damage",
         "DeleteResult",
         "GcResult",
         "HeldBlob",

@@ -12,6 +12,7 @@ from quotasim.accounting.basis import basis_bytes
 from quotasim.accounting.ledger import Ledger
 from quotasim.errors import TimeReversed
 from quotasim.gc.policy import REFERRER_BITS
+from quotasim.gc.schedule import GcSchedule
 from quotasim.kernels import NULL, due, layout, replay, sharing
 from quotasim.kernels.layout import Operations, Rules
 from quotasim.model.content import Content, descriptor_rows
@@ -133,6 +134,8 @@ class Engine:
         self.next_batch = 0
         self.settled_events = 0
         self.replicas = 1
+        self.read_only = False
+        self.schedule: GcSchedule | None = None
 
     def branch(self) -> Engine:
         """Return an independent engine with the same past. O(columns); arrays are copied when first written."""
@@ -210,6 +213,7 @@ class Engine:
             keeps_deleted=int(keeps_deleted),
             quarantines=int(profile.quarantine and not importing),
             recounts=int(profile.recounts),
+            read_only=int(self.read_only),
             uncounting=int(self.ledger.uncounted.any()),
             reserves=int(profile.reserves),
             check_post=CHECKS[profile.check_post],
@@ -232,6 +236,7 @@ class Engine:
         importing: bool = False,
         unconditional: bool = False,
         unlimited: bool = False,
+        cause: int = NULL,
     ) -> Outcome:
         """Apply operations and let time pass to ``until``; the only way in which state changes.
 
@@ -241,6 +246,7 @@ class Engine:
         until : microseconds; by default the last operation's time. What falls due by then happens.
         importing : what is loaded was accepted and kept elsewhere: nothing is refused at a limit, nothing falls due.
         unlimited : nothing is refused at a limit.
+        cause : the event that made these operations happen, or NULL.
         unconditional : what is deleted goes at once, whatever the kind would answer to a client who deletes it alone.
 
         Raises
@@ -271,7 +277,7 @@ class Engine:
         cursor[layout.CURSOR_PHASE] = layout.PHASE_BEFORE
         cursor[layout.CURSOR_LOG] = log.own_length
         cursor[layout.CURSOR_EVENT_BASE] = log.base
-        cursor[layout.CURSOR_CAUSE] = NULL
+        cursor[layout.CURSOR_CAUSE] = cause
         cursor[layout.CURSOR_REMOVED_LINK] = NULL
         cursor[layout.CURSOR_LOOSE_BLOB] = NULL
         cursor[layout.CURSOR_REFUSED] = 0

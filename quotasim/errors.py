@@ -33,6 +33,7 @@ __all__ = [
     "QuotaSimError",
     "ReferrersRefused",
     "Refused",
+    "RunEnded",
     "SnapshotError",
     "StalePlan",
     "StateDamaged",
@@ -287,7 +288,8 @@ class Locked(QuotaSimError):
     ----------
     reference : what is locked: a tag, a manifest or a repository.
     lock : the operation that it is locked against, ``write``, ``delete`` or ``read``: the argument of
-        `Registry.lock` that would allow it again; or ``quarantine``, which `Registry.release` ends.
+        `Registry.lock` that would allow it again; or ``quarantine``, which `Registry.release` ends; or
+        ``collection``: the registry is read only until the run has ended.
     """
 
     def __init__(self, reference: str, lock: str) -> None:
@@ -296,6 +298,8 @@ class Locked(QuotaSimError):
         super().__init__(reference, lock)
 
     def __str__(self) -> str:
+        if self.lock == "collection":
+            return f"{self.reference!r} cannot be changed: the registry is read only while a collection runs"
         if self.lock == "quarantine":
             return f"{self.reference!r} is in quarantine: it cannot be pulled until it is released"
         again = f"lock({self.reference!r}, {self.lock}=True) allows it again"
@@ -375,6 +379,13 @@ class UnknownUpload(QuotaSimError):
 
     def __str__(self) -> str:
         return f"upload {self.upload} is not there: it was finished, cancelled, purged or refused, or never began"
+
+
+class RunEnded(QuotaSimError):
+    """A step of a collection that is finished, or was aborted."""
+
+    def __str__(self) -> str:
+        return "the run has ended: start another one"
 
 
 class StalePlan(QuotaSimError):

@@ -146,6 +146,9 @@ def _collect(registry: Registry) -> None:
     """Let everything come back that will: by time where the kind collects by itself, else by one run of its
     collector, once every grace is over.
     """
+    if registry.engine.schedule is not None:
+        _run_schedule(registry)
+        return
     if registry.profile.collection == "manual":
         if registry.profile.gc.grace:
             registry.engine.apply(until=registry.now + registry.profile.gc.grace)
@@ -154,6 +157,20 @@ def _collect(registry: Registry) -> None:
         return
     while (due := registry.engine.next_due()) is not None:
         registry.engine.apply(until=due)
+
+
+def _run_schedule(registry: Registry) -> None:
+    """Let the scheduled runs happen, until one after every grace has nothing to do."""
+    schedule = registry.engine.schedule
+    assert schedule is not None
+    settled = registry.now + registry.profile.gc_policy(schedule.policy).grace
+    while True:
+        before = len(registry.engine.log)
+        schedule = registry.engine.schedule or schedule
+        registry.let_pass(schedule.next_run)
+        idle = len(registry.engine.log) - before <= 1  # the run itself
+        if idle and registry.now >= settled:
+            return
 
 
 _CAUSES = {

@@ -130,6 +130,7 @@ def refuse_locked(
 ) -> None:
     """Raise Locked if a lock forbids it."""
     state, names = engine.state, engine.names
+    refuse_read_only(engine, reference)
     locks = int(state.read("repository_lock")[repository])
     tags = [] if tag == NULL else [tag]
     if link != NULL:
@@ -139,6 +140,12 @@ def refuse_locked(
         locks |= int(state.read("tag_lock")[row])
     if locks & bit:
         raise Locked(reference, "write" if bit == layout.LOCK_WRITE else "delete")
+
+
+def refuse_read_only(engine: Engine, reference: str) -> None:
+    """Raise Locked while the registry is read only."""
+    if engine.read_only:
+        raise Locked(reference, "collection")
 
 
 def refuse_unreadable(engine: Engine, reference: str, link: int, tag: int) -> None:

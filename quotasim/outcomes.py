@@ -25,6 +25,7 @@ _REASONS = {
     Reason.CHILD: "child of an index",
     Reason.TAGGED: "tagged",
     Reason.REFERRER: "has referrers",
+    Reason.READ_ONLY: "read only",
 }
 
 

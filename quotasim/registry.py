@@ -12,22 +12,21 @@ import numpy.typing as npt
 from quotasim import deletion, explain, lookup, outcomes, populate
 from quotasim.accounting.basis import scope_of_repositories
 from quotasim.administration import Administration
+from quotasim.collecting import Collecting
 from quotasim.engine import Engine, Outcome, operations
 from quotasim.errors import (
     InvalidReference,
     InvalidValue,
-    StalePlan,
+    TimeReversed,
     UnknownBlob,
 )
-from quotasim.gc.plan import GcPlan
 from quotasim.kernels import NULL, layout
 from quotasim.model.catalogue import add_manifest, children_first
 from quotasim.model.oci import Image, Index, parse_reference
-from quotasim.model.totals import exact_sum
 from quotasim.profiles import by_name
 from quotasim.profiles.base import RegistryProfile
 from quotasim.requests import Requests
-from quotasim.results import DeleteResult, GcResult, Preview, PushResult
+from quotasim.results import DeleteResult, Preview, PushResult
 from quotasim.units import parse_duration, parse_size, parse_time
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ Array = npt.NDArray[Any]
 TRACE_NAME = "trace.parquet"
 
 
-class Registry(Requests, Administration):
+class Registry(Requests, Administration, Collecting):
     """A simulated container registry of one kind.
 
     Parameters
@@ -265,7 +264,9 @@ class Registry(Requests, Administration):
         if (duration is None) == (to is None):
             raise InvalidValue("duration", duration, "either a duration or a time to advance to")
         until = self.now + parse_duration(duration) if duration is not None else parse_time(to or "", name="to")
-        self._engine.apply(until=until)
+        if until < self.now:
+            raise TimeReversed(self.now, until)
+        self.let_pass(until)
 
     def preview(self, *, delete: Sequence[str]) -> Preview:
         """Return what deleting these references will free, and when: done on a branch, so that it is what happens.
@@ -280,36 +281,6 @@ class Registry(Requests, Administration):
             raise InvalidValue("delete", delete, "a list of references")
         hazards = tuple(self.hazards(delete=delete))
         return explain.preview(self, delete, hazards)
-
-    # --- garbage collection -----------------------------------------------------------------------------------
-    def apply(self, gc_plan: GcPlan) -> GcResult:
-        """Carry a plan out.
-
-        Raises
-        ------
-        StalePlan : the registry has changed since the plan was made.
-        """
-        if gc_plan.stamp is not self._engine.state.stamp:
-            raise StalePlan(gc_plan.version, self.version)
-        engine = self._engine
-        links, blob_links, blobs = gc_plan.links, gc_plan.blob_links, gc_plan.blobs
-        recounts = int(engine.profile.recounts)
-        counts = [1, links.size, blob_links.shape[0], blobs.size, recounts]
-        codes = np.repeat(
-            [layout.OP_GC, layout.OP_COLLECT, layout.OP_UNLINK_BLOB, layout.OP_SWEEP, layout.OP_RECOUNT], counts
-        )
-        nothing = [np.full(count, NULL, np.int32) for count in counts]
-        outcome = self._apply(
-            codes,
-            link=np.concatenate((nothing[0], links, nothing[2], nothing[3], nothing[4])),
-            blob=np.concatenate((nothing[0], nothing[1], blob_links[:, 1], blobs, nothing[4])),
-            repository=np.concatenate(
-                (nothing[0], engine.names.links.first[links], blob_links[:, 0], nothing[3], nothing[4])
-            ),
-        )
-        charged = exact_sum(engine.log.column("charged_bytes", outcome.first_event))
-        stored = exact_sum(engine.log.column("stored_bytes", outcome.first_event))
-        return GcResult(int(links.size), int(blobs.size), -charged, -stored)
 
     # --- branches ---------------------------------------------------------------------------------------------
     def branch(self, name: str = "") -> Registry:

@@ -113,6 +113,22 @@ class GcResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Damage:
+    """A linked manifest that lacks bytes which its registry should have.
+
+    Attributes
+    ----------
+    tags : those on it in its repository, sorted.
+    missing : digests of the blobs that are not stored, its own among them, sorted.
+    """
+
+    repository: str
+    manifest: str
+    tags: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HeldBlob:
     """One blob of an image and who else has it.
 

@@ -16,6 +16,7 @@ from quotasim.engine import Engine
 from quotasim.errors import InvalidValue, StateDamaged
 from quotasim.gc.plan import GcPlan, plan, reclaimable_bytes
 from quotasim.gc.policy import GcPolicy
+from quotasim.kernels import NULL
 from quotasim.model.oci import parse_reference
 from quotasim.model.totals import exact_sum
 from quotasim.profiles.base import RegistryProfile
@@ -236,6 +237,21 @@ class RegistryView:
         from quotasim import frames
 
         return frames.events(self._engine)
+
+    def cause_chain(self, seq: int) -> list[int]:
+        """Return an event and what made it happen, each by its number, back to what somebody asked for.
+
+        Raises
+        ------
+        InvalidValue : there is no such event.
+        """
+        causes = self._engine.log.column("cause")
+        if not 0 <= seq < causes.size:
+            raise InvalidValue("seq", seq, f"the number of one of {causes.size:,} events")
+        chain = [seq]
+        while causes[chain[-1]] != NULL:
+            chain.append(int(causes[chain[-1]]))
+        return chain
 
     def images(self) -> pd.DataFrame:
         """Return one row an image, sorted by name."""

@@ -37,6 +37,8 @@ class GcPolicy:
         sha256 may mark the name that it read, and sweep the bytes.
     repositories : ``"ALL"``: every one is walked; ``"WITH_BLOBS"``: those to which ever a blob came, by an upload, a
         mount or the push of an image. In the others nothing is a root, and nothing is removed.
+    rechecks : whether a run looks again, before it deletes a thing, whether it is garbage still. Else what came to be
+        held since it marked goes all the same.
     needs_blobs : whether a run fails in a registry that never stored anything.
     needs_tags : whether a run with ``roots="TAGS"`` fails at a repository that has manifests and never had a tag.
 
@@ -54,6 +56,7 @@ class GcPolicy:
     drops_blob_links: Literal["never", "unmarked", "idle"] = "never"
     honour_sha512: bool = True
     repositories: Literal["ALL", "WITH_BLOBS"] = "ALL"
+    rechecks: bool = False
     needs_blobs: bool = False
     needs_tags: bool = False
 

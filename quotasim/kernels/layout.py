@@ -16,7 +16,7 @@ FIRST_DROP = OP_UNTAG  # codes from here on take something away: a batch applies
 EVENT_REFUSE = 20
 
 REASON_NONE, REASON_QUOTA, REASON_LOCKED, REASON_NOT_LINKED = 0, 1, 2, 3
-REASON_IMMUTABLE, REASON_CHILD, REASON_TAGGED, REASON_REFERRER = 4, 5, 6, 7
+REASON_IMMUTABLE, REASON_CHILD, REASON_TAGGED, REASON_REFERRER, REASON_READ_ONLY = 4, 5, 6, 7, 8
 
 KIND_IMAGE, KIND_INDEX = 0, 1
 ROLE_CONFIG, ROLE_LAYER, ROLE_CHILD, ROLE_OWN = 1, 2, 4, 8
@@ -218,6 +218,7 @@ class Rules(NamedTuple):
     keeps_deleted: int  # 0 or 1: a deleted manifest stays, hidden, until it is collected
     quarantines: int  # 0 or 1: a pushed manifest cannot be read until it is released
     recounts: int  # 0 or 1: the vendor's counter is counted anew after each deletion
+    read_only: int  # 0 or 1: what clients ask for is refused if it changes anything
     uncounting: int  # 0 or 1: some scope's counter stands still
     reserves: int  # 0 or 1: what a request would add is counted from its arrival on
     check_post: int  # CHECK_*, as the next five; of a request that comes in steps

@@ -92,6 +92,7 @@ from quotasim.kernels.layout import (
     REASON_IMMUTABLE,
     REASON_LOCKED,
     REASON_NONE,
+    REASON_READ_ONLY,
     WORD,
     WORD_MASK,
 )
@@ -251,6 +252,12 @@ def _approach_blobs(target, size, holders, table, own, first, last, prefix, coun
 
 
 # --- time and the main loop ----------------------------------------------------------------------------------
+@part
+def is_change(kind):
+    """Whether a client asks to change something: what is refused while a registry is read only."""
+    return kind <= OP_UPLOAD or (OP_BEGIN_UPLOAD <= kind <= OP_RESERVE) or kind == OP_UNTAG or kind == OP_DELETE
+
+
 @kernel
 def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log):
     """Apply ``ops`` from ``cursor[CURSOR_OPERATION]`` on, with all that falls due on the way.
@@ -426,7 +433,9 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
             row = begin_event(log, cursor, time, kind, repository, manifest, tag, blob, cause, batch)
             event = base + row
             reason = np.int64(REASON_NONE)
-            if kind == OP_PUSH or kind == OP_TAG:
+            if rules.read_only and requested and is_change(kind):
+                reason = np.int64(REASON_READ_ONLY)
+            elif kind == OP_PUSH or kind == OP_TAG:
                 reason = push(
                     graph,
                     names,

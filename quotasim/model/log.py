@@ -75,6 +75,7 @@ class Reason(IntEnum):
     CHILD = layout.REASON_CHILD
     TAGGED = layout.REASON_TAGGED
     REFERRER = layout.REASON_REFERRER
+    READ_ONLY = layout.REASON_READ_ONLY
 
 
 class EventLog:

@@ -39,7 +39,7 @@ ACR_PREMIUM = RegistryProfile(
     uploads_purged_after=parse_duration("168h"),
     uploads_purged_every=parse_duration("24h"),
     replicas="billed",
-    gc=GcPolicy(roots="ALL", referrers="follow", grace=parse_duration("5min"), honour_blob_links=True),
+    gc=GcPolicy(roots="ALL", referrers="follow", grace=parse_duration("5min"), honour_blob_links=True, rechecks=True),
     sources=MappingProxyType(
         {
             "scope": _doc(

@@ -48,7 +48,7 @@ ECR = RegistryProfile(
     ),
     uploads_purged_after=parse_duration("168h"),
     uploads_purged_every=parse_duration("24h"),
-    gc=GcPolicy(roots="ALL", referrers="follow", grace=parse_duration("1d"), honour_blob_links=True),
+    gc=GcPolicy(roots="ALL", referrers="follow", grace=parse_duration("1d"), honour_blob_links=True, rechecks=True),
     sources=MappingProxyType(
         {
             "scope": Source(_COST, "assumed", "2026-11-23", "a third party sums unique layers of each repository"),

@@ -56,7 +56,7 @@ GAR = RegistryProfile(
     immutable_refusal=Refusal(400, None, "the repository's tags are immutable: {reference}"),
     uploads_purged_after=parse_duration("168h"),
     uploads_purged_every=parse_duration("24h"),
-    gc=GcPolicy(roots="ALL", referrers="pin", grace=parse_duration("1d"), honour_blob_links=True),
+    gc=GcPolicy(roots="ALL", referrers="pin", grace=parse_duration("1d"), honour_blob_links=True, rechecks=True),
     sources=MappingProxyType(
         {
             "scope": _assumed("each layer once in a repository of theirs, which is a namespace here"),

@@ -47,7 +47,7 @@ GITLAB = RegistryProfile(
     loose_blobs_after=_DAY,
     uploads_purged_after=parse_duration("168h"),
     uploads_purged_every=parse_duration("24h"),
-    gc=GcPolicy(roots="TAGS", referrers="pin", grace=_DAY, drops_blob_links="idle"),
+    gc=GcPolicy(roots="TAGS", referrers="pin", grace=_DAY, drops_blob_links="idle", rechecks=True),
     sources=MappingProxyType(
         {
             "scope": _doc("docs/storage-usage.md", "deduplicated within the root namespace"),

@@ -48,7 +48,7 @@ HARBOR = RegistryProfile(
     reserves=True,
     counter="own",
     recounts=True,
-    gc=GcPolicy(roots="TAGS", referrers="follow", grace=parse_duration("2h"), drops_blob_links="idle"),
+    gc=GcPolicy(roots="TAGS", referrers="follow", grace=parse_duration("2h"), drops_blob_links="idle", rechecks=True),
     sources=MappingProxyType(
         {
             "scope": _code("src/pkg/blob/dao", "each digest once in a project; what two projects share counts in both"),

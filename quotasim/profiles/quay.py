@@ -52,7 +52,7 @@ QUAY = RegistryProfile(
     refused_after=parse_duration("30s"),
     counter="own",
     backfill=Backfill(delay=parse_duration("1800s"), every=parse_duration("15s"), batch=100),
-    gc=GcPolicy(roots="TAGS", referrers="stay and pin", grace=_TIME_MACHINE, honour_blob_links=True),
+    gc=GcPolicy(roots="TAGS", referrers="stay and pin", grace=_TIME_MACHINE, honour_blob_links=True, rechecks=True),
     sources=MappingProxyType(
         {
             "scope": _code(_QUOTA, "each blob once in a namespace (and, in figures of their own, in a repository)"),

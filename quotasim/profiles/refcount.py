@@ -20,7 +20,7 @@ REFCOUNT = RegistryProfile(
     untagged_after=0,
     sweep_after=0,
     referrers="follow",
-    gc=GcPolicy(roots="TAGS", index_children="recursive", referrers="follow", honour_blob_links=True),
+    gc=GcPolicy(roots="TAGS", index_children="recursive", referrers="follow", honour_blob_links=True, rechecks=True),
     sources=MappingProxyType(
         dict.fromkeys(
             (

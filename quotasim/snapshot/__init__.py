@@ -34,6 +34,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -191,6 +192,7 @@ def _write(directory: Path, engine: Engine, seed: int | None, provenance: dict[s
         settled_events=engine.settled_events,
         origin=state.origin,
         replicas=engine.replicas,
+        schedule=None if engine.schedule is None else asdict(engine.schedule),
         totals={name: state.total(row) for name, row in TOTALS.items()},
         rows=rows,
         seed=seed,

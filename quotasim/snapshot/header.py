@@ -35,6 +35,7 @@ class Header(msgspec.Struct, kw_only=True, frozen=True):
     version, next_batch, settled_events : counters of state, operations and log.
     origin : the time at which the registry began, microseconds since the epoch, UTC.
     replicas : copies of everything, the home region's among them.
+    schedule : when collections run that do not run by themselves, or None.
     totals : running totals, by name.
     rows : of every table.
     seed : of what generated the registry, if anything did.
@@ -52,6 +53,7 @@ class Header(msgspec.Struct, kw_only=True, frozen=True):
     settled_events: int
     origin: int
     replicas: int
+    schedule: dict[str, Any] | None
     totals: dict[str, int]
     rows: dict[str, int]
     seed: int | None = None
@@ -60,7 +62,8 @@ class Header(msgspec.Struct, kw_only=True, frozen=True):
 
     def content(self) -> bytes:
         """The part that the content hash covers, always written the same way."""
-        kept = ("now", "profile", "version", "next_batch", "settled_events", "origin", "replicas", "totals", "rows")
+        left_out = {"schema_version", "tool_version", "as_of", "seed", "provenance", "content_hash"}
+        kept = [name for name in self.__struct_fields__ if name not in left_out]
         return json.dumps({name: getattr(self, name) for name in kept}, sort_keys=True).encode()
 
     def as_text(self) -> str:

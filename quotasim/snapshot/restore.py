@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from quotasim.accounting.basis import scope_names
 from quotasim.engine import Engine
 from quotasim.errors import QuotaSimError
+from quotasim.gc.schedule import GcSchedule
 from quotasim.kernels import NULL, layout
 from quotasim.model.content import Content, ManifestBatch
 from quotasim.model.digests import DigestArray
@@ -219,6 +221,8 @@ def _restore_state(engine: Engine, header: Header, tables: dict[str, Table]) -> 
     state.replace("uploading", uploading)
     state.origin = header.origin
     engine.replicas = header.replicas
+    if header.schedule is not None:
+        engine.schedule = msgspec.convert(header.schedule, GcSchedule)
     state.cursor[layout.CURSOR_LOST] = engine.lost_blobs().size > 0
     for queue, table in (("collect", "collect_queue"), ("sweep", "sweep_queue"), ("purge", "purge_queue")):
         waiting = [_number(tables, table, field.name) for field in TABLES[table]]

@@ -85,6 +85,7 @@ class GcRules:
     drops_blob_links: str = "never"
     honour_sha512: bool = True
     repositories: str = "ALL"
+    rechecks: bool = False
     needs_blobs: bool = False
     needs_tags: bool = False
 
