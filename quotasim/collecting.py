@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -202,7 +203,7 @@ class GcRun:
         self._ended = False
         self._stamp: object = plan.stamp
         self._garbage: Garbage | None = None  # what the policy found when it looked again
-        self._event = len(self._engine.log)
+        self._since = self._event = len(self._engine.log)
         if read_only:
             self._engine.read_only = True
 
@@ -280,15 +281,25 @@ class GcRun:
         self._engine.read_only = False
 
     def _look_again(self) -> None:
-        """Note what is garbage now, where the policy looks again and something has changed since it did last."""
+        """Note what is garbage still, where the policy looks again and something has changed since it did last.
+
+        Grace is over for what the run marked, and what it has itself released does not wait anew; but what was pushed or
+        uploaded since it marked is passed over.
+        """
         engine, policy = self._engine, self.plan.policy
         if not policy.rechecks or engine.state.stamp is self._stamp:
             return
         nothing = np.empty(0, np.int32)
         self._garbage = Garbage(nothing, nothing.reshape(0, 2), nothing, 0)
         with suppress(CollectionAborted):
-            self._garbage = find_garbage(
-                engine.content, engine.names, engine.state, engine.log, policy, engine.state.now
+            at_once = replace(policy, grace=0)
+            found = find_garbage(engine.content, engine.names, engine.state, engine.log, at_once, engine.state.now)
+            stored, pushed = engine.state.read("stored_event"), engine.state.read("link_event")
+            self._garbage = Garbage(
+                found.links[pushed[found.links] < self._since],
+                found.blob_links[stored[found.blob_links[:, 1]] < self._since],
+                found.blobs[stored[found.blobs] < self._since],
+                found.visited_references,
             )
 
     def _next(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -134,6 +134,7 @@ class Engine:
         self.next_batch = 0
         self.settled_events = 0
         self.replicas = 1
+        self.seed: int | None = None
         self.read_only = False
         self.schedule: GcSchedule | None = None
 
@@ -205,6 +206,9 @@ class Engine:
             most_tags=NULL if profile.most_tags_on_delete is None or not refuses else profile.most_tags_on_delete,
             immutable_tags=_IMMUTABLE[profile.immutable_tags] if refuses else layout.IMMUTABLE_OFF,
             origin=self.state.origin,
+            collect_batch=profile.collect_batch or 0,
+            jitter=0 if self.seed is None else profile.review_jitter,
+            seed=self.seed or 0,
             collect_every=profile.collect_every,
             purges=int(profile.uploads_purged_after is not None and not importing),
             purge_after=profile.uploads_purged_after or 0,
@@ -364,7 +368,7 @@ class Engine:
         """Return the time at which the next candidate or released blob falls due, or None. Entries may turn out to
         be void.
         """
-        when = due.next_due(self.rules(self.state.now), self.state.queues(), self.state.cursor)
+        when = due.next_due(self.names.arrays(), self.rules(self.state.now), self.state.queues(), self.state.cursor)
         return None if when == NULL else max(int(when), self.state.now)
 
     def storable(self) -> Array:

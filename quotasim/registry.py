@@ -49,6 +49,7 @@ class Registry(Requests, Administration, Collecting):
     start : the time at which it begins, an ISO date or time (UTC) or an aware datetime.
     limit : bytes that each scope of the profile may be charged: an int or ``"500 GiB"``; by default the profile's
         limit.
+    seed : of what the kind leaves to chance (``review_jitter``); None: nothing is.
 
     Examples
     --------
@@ -71,6 +72,7 @@ class Registry(Requests, Administration, Collecting):
         *,
         start: str | datetime = "2026-01-01",
         limit: int | str | None = None,
+        seed: int | None = None,
     ) -> None:
         chosen = by_name(profile) if isinstance(profile, str) else profile
         if not isinstance(chosen, RegistryProfile):
@@ -80,6 +82,9 @@ class Registry(Requests, Administration, Collecting):
 
             chosen = replace(chosen, limit=parse_size(limit, name="limit"), included=None)
         self._engine = Engine(chosen, parse_time(start, name="start"))
+        if seed is not None and not 0 <= seed < 2**31:
+            raise InvalidValue("seed", seed, "a number from 0 to 2**31 - 1, or None")
+        self._engine.seed = seed
         self._engine.sync()
         self.name = ""
 

@@ -24,6 +24,7 @@ TIMES = (
     "uploads_purged_after",
     "uploads_purged_every",
     "refused_after",
+    "review_jitter",
 )
 SIZES = ("limit", "included")
 EVIDENCE = {

@@ -154,6 +154,8 @@ def test_quay_restores_a_tag_for_two_weeks():
     assert registry.pull("team/app:1") == IMAGE.digest
     registry.delete("team/app:1")
     registry.advance("14d")
+    assert registry.usage().charged_bytes == 450  # the worker looks every 30 s
+    registry.advance("1s")
     assert registry.usage().charged_bytes == 0
     with pytest.raises(qs.NotRestorable, match="gone for good"):
         registry.restore("team/app:1")

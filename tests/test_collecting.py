@@ -160,6 +160,18 @@ def test_whatever_happens_meanwhile_only_a_run_that_does_not_look_again_does_dam
     assert not (registry.damage() and registry.profile.gc.rechecks)
 
 
+def test_a_run_that_looks_again_still_takes_what_it_has_itself_released():
+    registry = new("harbor")
+    registry.push("team/app:1", OLD)
+    registry.untag("team/app:1")
+    registry.advance("1d")
+    run = registry.start_gc()
+    assert run.step().removed == 1  # the untagged artifact, which releases its blobs now
+    registry.push("team/web:1", qs.Image([NEW], CONFIGS[2]))
+    assert run.finish().freed_stored_bytes == 400 + 10 + OLD.size
+    assert registry.damage() == []
+
+
 # -- faults --------------------------------------------------------------------------------------------
 
 
@@ -299,3 +311,107 @@ def test_a_run_that_is_cut_off_after_ten_minutes_has_freed_what_the_estimate_say
     assert freed.freed_stored_bytes + rest.freed_stored_bytes == run.plan.reclaimable_bytes
     assert estimate.after(estimate.total).freed_bytes == run.plan.reclaimable_bytes
     assert registry.now - DAY == qs.parse_time(START, name="start")  # an estimate lets no time pass
+
+
+# -- workers that take a part at a time, and waits that are drawn ----------------------------------------
+
+
+def images(count, name):
+    return [qs.Image([qs.Blob.synthetic(f"{name} {number}", 100)], CONFIGS[0]) for number in range(count)]
+
+
+def times_of(registry, kind):
+    """When events of a kind happened, microseconds after the registry began."""
+    events = registry.events()
+    return (
+        events[events["kind"] == kind]["time"].dt.as_unit("us").astype("int64") - registry.engine.state.origin
+    ).tolist()
+
+
+def test_quay_collects_ten_manifests_of_one_repository_at_a_time():
+    registry = qs.Registry("quay", start=START)
+    for repository, count in (("team/app", 25), ("team/web", 5)):
+        for number, image in enumerate(images(count, repository)):
+            registry.push(f"{repository}:{number}", image)
+    registry.delete(*[f"team/app:{number}" for number in range(25)], *[f"team/web:{number}" for number in range(5)])
+    half = registry.branch()
+    registry.advance("15d")
+    assert registry.usage().charged_bytes == 0
+    runs = [14 * DAY + run * 30_000_000 for run in range(4)]
+    assert times_of(registry, "COLLECT") == [runs[0]] * 10 + [runs[1]] * 10 + [runs[2]] * 5 + [runs[3]] * 5
+    half.advance("14d")
+    assert len(half.images()) == 20
+
+
+def test_a_snapshot_taken_within_a_run_goes_on_with_the_next(tmp_path):
+    registry = qs.Registry("quay", start=START)
+    for number, image in enumerate(images(25, "app")):
+        registry.push(f"app:{number}", image)
+    registry.delete(*[f"app:{number}" for number in range(25)])
+    registry.advance("14d")
+    registry.save(tmp_path / "snapshot")
+    loaded = qs.load(tmp_path / "snapshot")
+    for other in (registry, loaded):
+        other.advance("0s")
+        assert len(other.images()) == 15
+        other.advance("1h")
+    assert times_of(registry, "COLLECT") == times_of(loaded, "COLLECT")
+
+
+@pytest.mark.parametrize("seed", [None, 0, 1, 7])
+def test_gitlab_reviews_a_day_later_and_up_to_a_minute_more(seed, tmp_path):
+    """Both queues: the manifest's review, and then the blobs'."""
+    registry = qs.Registry("gitlab", start=START, seed=seed)
+    for number, image in enumerate(images(60, "app")):
+        registry.push(f"team/app:{number}", image)
+    for number in range(60):
+        registry.untag(f"team/app:{number}")
+    registry.save(tmp_path / "snapshot")
+    again = [qs.load(tmp_path / "snapshot"), registry.branch()]
+    registry.advance("1d30s")
+    registry.advance("3d")
+    collected, swept = times_of(registry, "COLLECT"), times_of(registry, "SWEEP")
+    assert (len(collected), len(swept)) == (60, 60 * 2 + 1)
+    minute = 60_000_000 if seed is not None else 0
+    assert all(DAY <= at <= DAY + minute for at in collected)
+    assert all(2 * DAY <= at <= 2 * DAY + 2 * minute for at in swept)
+    assert (len(set(collected)) > 50) == (seed is not None)
+    assert collected == sorted(collected)
+    registry.check()
+    for other in again:
+        other.advance("4d30s")
+        assert times_of(other, "COLLECT") == collected
+        assert times_of(other, "SWEEP") == swept
+
+
+def test_another_seed_draws_other_waits_and_a_new_candidacy_a_new_one():
+    found = []
+    for seed in (1, 2):
+        registry = qs.Registry("gitlab", start=START, seed=seed)
+        registry.push("team/app:1", OLD)
+        registry.untag("team/app:1")
+        registry.advance("1h")
+        registry.tag(f"team/app@{OLD.digest}", "2")
+        registry.untag("team/app:2")  # which postpones the review
+        registry.advance("3d")
+        found.append(times_of(registry, "COLLECT"))
+        assert DAY + DAY // 24 <= found[-1][0] <= DAY + DAY // 24 + 60_000_000
+    assert found[0] != found[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"collect_batch": 0, "collect_every": 1}, "collect_batch"),
+        ({"collect_batch": 5}, "collect_batch"),
+        ({"review_jitter": -1}, "review_jitter"),
+    ],
+)
+def test_workers_that_cannot_be(change, name):
+    with pytest.raises(qs.InvalidValue, match=name):
+        replace(PROFILES["refcount"], **change)
+
+
+def test_a_seed_is_a_small_number():
+    with pytest.raises(qs.InvalidValue, match="seed"):
+        qs.Registry("gitlab", seed=-1)

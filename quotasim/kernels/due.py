@@ -12,6 +12,9 @@ from quotasim.kernels.layout import (
     CURSOR_LOOSE_TAIL,
     CURSOR_PURGE_HEAD,
     CURSOR_PURGE_TAIL,
+    CURSOR_RUN_COUNT,
+    CURSOR_RUN_REPOSITORY,
+    CURSOR_RUN_TIME,
     CURSOR_SWEEP_HEAD,
     CURSOR_SWEEP_TAIL,
     NULL,
@@ -36,7 +39,7 @@ def _when(since, wait, every, origin):
 
 
 @part
-def first_due(rules, queues, cursor, now):
+def first_due(names, rules, queues, cursor, now):
     """The code of what falls due first at or before ``now`` and its time; NULL: nothing. At one instant: COLLECT,
     SWEEP, PURGE_UPLOAD, UNLINK_BLOB, and last what is on the agenda (GC).
     """
@@ -45,6 +48,11 @@ def first_due(rules, queues, cursor, now):
         head = cursor[CURSOR_COLLECT_HEAD]
         if head < cursor[CURSOR_COLLECT_TAIL]:
             when = _when(queues.collect[head, 2], rules.untagged_after, rules.collect_every, rules.origin)
+            last = cursor[CURSOR_RUN_TIME]
+            if rules.collect_batch > 0 and when <= last:  # that run takes it too, or the next one
+                repository = np.int64(names.link_repository[queues.collect[head, 0]])
+                over = cursor[CURSOR_RUN_COUNT] >= rules.collect_batch or repository != cursor[CURSOR_RUN_REPOSITORY]
+                when = last + rules.collect_every if over else last
             if when < first:
                 due, first = np.int64(OP_COLLECT), when
         head = cursor[CURSOR_SWEEP_HEAD]
@@ -78,7 +86,7 @@ def first_repository(names, rules, scope):
 
 
 @kernel
-def next_due(rules, queues, cursor):
+def next_due(names, rules, queues, cursor):
     """Time at which something waiting falls due first, or NULL: nothing waits. What waits may turn out to be void."""
-    due, when = first_due(rules, queues, cursor, np.int64(_NEVER))
+    due, when = first_due(names, rules, queues, cursor, np.int64(_NEVER))
     return when if due != NULL else np.int64(NULL)

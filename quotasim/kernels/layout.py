@@ -72,7 +72,8 @@ CURSOR_LOST = 18  # 1 once a collector swept what a live manifest holds: from th
 CURSOR_PURGE_HEAD, CURSOR_PURGE_TAIL, CURSOR_LOOSE_HEAD, CURSOR_LOOSE_TAIL = 19, 20, 21, 22
 CURSOR_AGENDA_HEAD, CURSOR_AGENDA_TAIL = 23, 24
 CURSOR_LOOSE_BLOB, CURSOR_LOOSE_CAUSE, CURSOR_LOOSE_TIME = 25, 26, 27  # a blob to be swept next, or NULL
-CURSOR_SIZE = 28
+CURSOR_RUN_TIME, CURSOR_RUN_COUNT, CURSOR_RUN_REPOSITORY = 28, 29, 30  # the last run that collected in batches
+CURSOR_SIZE = 31
 PHASE_BEFORE, PHASE_OPERATION, PHASE_AFTER = 0, 1, 2
 
 # totals: rows of two words
@@ -210,6 +211,9 @@ class Rules(NamedTuple):
     most_tags: int  # tags that a manifest may have when it is deleted, or NULL: any number
     immutable_tags: int  # IMMUTABLE_*
     origin: int  # microseconds: whatever runs at intervals runs at this time and each interval after it
+    collect_batch: int  # most candidates that a run collects, all of one repository; 0: any number of all
+    jitter: int  # microseconds that a wait of a candidate or a released blob can be longer
+    seed: int  # of how much longer
     collect_every: int  # microseconds between runs that collect candidates; 0: each when it is due
     purges: int  # 0 or 1: unfinished uploads are purged as time passes
     purge_after: int  # microseconds

@@ -11,6 +11,7 @@ from quotasim.kernels.layout import (
     CHECK_AFTERWARDS,
     CURSOR_BLOB_LINKS,
     CURSOR_CASCADE,
+    CURSOR_COLLECT_HEAD,
     CURSOR_COLLECT_TAIL,
     CURSOR_LOOSE_TAIL,
     CURSOR_LOST,
@@ -65,6 +66,7 @@ from quotasim.kernels.scopes import (
     release,
     schedule,
     scope_of,
+    wait_in,
 )
 from quotasim.kernels.tables import add_words, find_slot
 
@@ -79,7 +81,7 @@ def candidate(held, rules, queues, cursor, link, event, time):
         return
     held.untagged_event[link] = event
     if rules.automatic and rules.untagged_after != NULL:
-        enqueue(queues.collect, cursor, CURSOR_COLLECT_TAIL, link, event, time)
+        wait_in(queues.collect, cursor, CURSOR_COLLECT_HEAD, CURSOR_COLLECT_TAIL, rules, link, event, time)
 
 
 @part

@@ -45,6 +45,9 @@ from quotasim.kernels.layout import (
     CURSOR_REFUSED,
     CURSOR_REMOVED_LINK,
     CURSOR_REMOVED_ROW,
+    CURSOR_RUN_COUNT,
+    CURSOR_RUN_REPOSITORY,
+    CURSOR_RUN_TIME,
     CURSOR_SCOPE_BLOBS,
     CURSOR_SCOPE_MANIFESTS,
     CURSOR_SHORT,
@@ -116,6 +119,7 @@ from quotasim.kernels.scopes import (
     blob_link_event,
     blob_link_of,
     blob_range,
+    drop_first,
     first_at_least,
     is_held,
     release,
@@ -253,6 +257,17 @@ def _approach_blobs(target, size, holders, table, own, first, last, prefix, coun
 
 # --- time and the main loop ----------------------------------------------------------------------------------
 @part
+def pass_over(rules, queues, cursor, head):
+    """Take the first row off the queue that begins at ``cursor[head]``."""
+    if head == CURSOR_COLLECT_HEAD:
+        drop_first(queues.collect, cursor, CURSOR_COLLECT_HEAD, CURSOR_COLLECT_TAIL, rules)
+    elif head == CURSOR_SWEEP_HEAD:
+        drop_first(queues.sweep, cursor, CURSOR_SWEEP_HEAD, CURSOR_SWEEP_TAIL, rules)
+    else:
+        cursor[head] += 1
+
+
+@part
 def is_change(kind):
     """Whether a client asks to change something: what is refused while a registry is read only."""
     return kind <= OP_UPLOAD or (OP_BEGIN_UPLOAD <= kind <= OP_RESERVE) or kind == OP_UNTAG or kind == OP_DELETE
@@ -342,7 +357,7 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
                 code = np.int64(NULL)
         else:
             now = ops.time[i] if i < count else rules.until
-            due, when = first_due(rules, queues, cursor, now)
+            due, when = first_due(names, rules, queues, cursor, now)
             if due == OP_COLLECT:
                 head_at = np.int64(CURSOR_COLLECT_HEAD)
                 link, cause = queues.collect[cursor[head_at], 0], queues.collect[cursor[head_at], 1]
@@ -375,7 +390,7 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
                     void = not ledger.uncounted[what & WORD_MASK]
             if due != NULL:
                 if void:
-                    cursor[head_at] += 1
+                    pass_over(rules, queues, cursor, head_at)
                     continue
                 code, time = due, when
             elif i >= count:
@@ -428,7 +443,13 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
                 manifest = np.int64(graph.blob_manifest[blob])
                 cursor[CURSOR_LOOSE_BLOB] = NULL
             if head_at != NULL:
-                cursor[head_at] += 1
+                pass_over(rules, queues, cursor, head_at)
+            if head_at == CURSOR_COLLECT_HEAD and rules.collect_batch > 0:
+                if time != cursor[CURSOR_RUN_TIME]:
+                    cursor[CURSOR_RUN_TIME] = time
+                    cursor[CURSOR_RUN_COUNT] = 0
+                    cursor[CURSOR_RUN_REPOSITORY] = repository
+                cursor[CURSOR_RUN_COUNT] += 1
             removed = row
             row = begin_event(log, cursor, time, kind, repository, manifest, tag, blob, cause, batch)
             event = base + row

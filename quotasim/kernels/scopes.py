@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from quotasim.kernels.compile import leaf, part
+from quotasim.kernels.compile import leaf, part, wrapping
 from quotasim.kernels.layout import (
     ANY_REPOSITORY,
     BASIS_LINKED,
@@ -14,6 +14,7 @@ from quotasim.kernels.layout import (
     CURSOR_BLOB_LINKS,
     CURSOR_SCOPE_BLOBS,
     CURSOR_SCOPE_MANIFESTS,
+    CURSOR_SWEEP_HEAD,
     CURSOR_SWEEP_TAIL,
     EMPTY,
     FLAG_FOREIGN,
@@ -322,6 +323,67 @@ def enqueue(queue, cursor, end, what, event, time):
 
 
 @part
+@wrapping
+def _draw(event, seed):
+    """A number that depends on ``event`` and ``seed`` alone, int64 >= 0: the finaliser of splitmix64."""
+    mixed = np.uint64(event) + np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.int64((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(1))
+
+
+@part
+def _is_before(queue, one, other):
+    """Whether row ``one`` of a queue is due before row ``other``: by time, then by event."""
+    if queue[one, 2] != queue[other, 2]:
+        return queue[one, 2] < queue[other, 2]
+    return queue[one, 1] < queue[other, 1]
+
+
+@part
+def _swap(queue, one, other):
+    for k in range(3):
+        kept = queue[one, k]
+        queue[one, k] = queue[other, k]
+        queue[other, k] = kept
+
+
+@part
+def wait_in(queue, cursor, head, end, rules, what, event, time):
+    """Append (what, event, time) to a queue. Where waits have jitter its rows are a heap: the first is due first."""
+    if rules.jitter == 0:
+        enqueue(queue, cursor, end, what, event, time)
+        return
+    enqueue(queue, cursor, end, what, event, time + _draw(event, rules.seed) % (rules.jitter + 1))
+    base, row = cursor[head], cursor[end] - 1 - cursor[head]
+    while row > 0 and _is_before(queue, base + row, base + (row - 1) // 2):
+        _swap(queue, base + row, base + (row - 1) // 2)
+        row = (row - 1) // 2
+
+
+@part
+def drop_first(queue, cursor, head, end, rules):
+    """Take the first row off a queue."""
+    if rules.jitter == 0:
+        cursor[head] += 1
+        return
+    base = cursor[head]
+    cursor[end] -= 1
+    count = cursor[end] - base
+    for k in range(3):
+        queue[base, k] = queue[base + count, k]
+    row = np.int64(0)
+    while 2 * row + 1 < count:
+        below = 2 * row + 1
+        if below + 1 < count and _is_before(queue, base + below + 1, base + below):
+            below += 1
+        if not _is_before(queue, base + below, base + row):
+            return
+        _swap(queue, base + below, base + row)
+        row = below
+
+
+@part
 def schedule(agenda, cursor, what, event, when):
     """Put (what, event, when) on the agenda, after all that is due by then; somebody has made room."""
     row = cursor[CURSOR_AGENDA_TAIL]
@@ -340,4 +402,4 @@ def release(held, rules, queues, cursor, blob, event, time):
     """Note that ``blob`` lost its last hold in ``event``."""
     held.released_event[blob] = event
     if rules.automatic and held.stored[blob]:
-        enqueue(queues.sweep, cursor, CURSOR_SWEEP_TAIL, blob, event, time)
+        wait_in(queues.sweep, cursor, CURSOR_SWEEP_HEAD, CURSOR_SWEEP_TAIL, rules, blob, event, time)

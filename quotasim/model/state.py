@@ -24,6 +24,7 @@ from quotasim.kernels.layout import (
     CURSOR_LOOSE_TAIL,
     CURSOR_PURGE_HEAD,
     CURSOR_PURGE_TAIL,
+    CURSOR_RUN_TIME,
     CURSOR_SCOPE_BLOBS,
     CURSOR_SCOPE_MANIFESTS,
     CURSOR_SIZE,
@@ -122,6 +123,7 @@ class State:
             self._columns[name] = Column(np.int64, fill=0, width=3)
         self.cursor = np.zeros(CURSOR_SIZE, np.int64)
         self.cursor[CURSOR_LOOSE_BLOB] = NULL
+        self.cursor[CURSOR_RUN_TIME] = np.iinfo(np.int64).min
 
     def read(self, name: str) -> Array:
         """Return column ``name`` for reading."""

@@ -98,6 +98,8 @@ ACR_PREMIUM = RegistryProfile(
             "collect_every": _doc(
                 "container-registry-soft-delete-policy.md", "the purge of soft deleted artifacts runs daily"
             ),
+            "collect_batch": _assumed("no batches are described"),
+            "review_jitter": _assumed("no jitter is described"),
             "uploads_purged_after": _assumed("not said; the default of CNCF distribution is taken"),
             "uploads_purged_every": _assumed("not said; the default of CNCF distribution is taken"),
             "quarantine": _doc(

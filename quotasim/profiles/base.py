@@ -90,6 +90,9 @@ class RegistryProfile:
     restorable_for : microseconds for which what is deleted stays, hidden from clients, counted and stored, and can be
         restored; None: a deletion is final. Where ``delete_by_tag`` is ``"expire"`` it is ``untagged_after``.
     collect_every : microseconds between the runs that collect what waits; 0: each when its time comes.
+    collect_batch : how many untagged manifests such a run collects at most, all of one repository; None: any number.
+    review_jitter : microseconds by which the waits ``untagged_after`` and ``sweep_after`` can be longer, drawn for each
+        thing that waits where the registry has a seed, and 0 where it has none.
     uploads_purged_after : microseconds after its beginning at which an unfinished upload is purged; None: never.
     uploads_purged_every : microseconds between the runs that purge them; 0: each when its time comes.
     quarantine : whether a pushed manifest cannot be pulled until it is released.
@@ -155,6 +158,8 @@ class RegistryProfile:
     loose_blobs_after: int | None = None
     restorable_for: int | None = None
     collect_every: int = 0
+    collect_batch: int | None = None
+    review_jitter: int = 0
     uploads_purged_after: int | None = None
     uploads_purged_every: int = 0
     quarantine: bool = False
@@ -212,6 +217,7 @@ class RegistryProfile:
             "collect_every",
             "uploads_purged_every",
             "refused_after",
+            "review_jitter",
         ):
             if getattr(self, name) < 0:
                 raise InvalidValue(name, getattr(self, name), "0 or more microseconds")
@@ -239,6 +245,8 @@ class RegistryProfile:
             raise InvalidValue("restorable_for", self.restorable_for, "None where untagged manifests are collected")
         if self.restorable_for is not None and not expires and self.children_go:
             raise InvalidValue("restorable_for", self.restorable_for, "None where children go with their index")
+        if self.collect_batch is not None and (self.collect_batch < 1 or self.collect_every == 0):
+            raise InvalidValue("collect_batch", self.collect_batch, "1 or more, with collect_every above 0; or None")
         if self.loose_blobs_after is not None and self.collection != "automatic":
             raise InvalidValue("loose_blobs_after", self.loose_blobs_after, "None where collection is not automatic")
 

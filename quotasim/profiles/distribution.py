@@ -53,6 +53,8 @@ _NONE = {
     ),
     "loose_blobs_after": _read("registry/storage/garbagecollect.go", "nothing leaves the disk by itself"),
     "restorable_for": _read("registry/handlers/manifests.go", "a deletion is final"),
+    "collect_batch": _read("registry/storage/garbagecollect.go", "a run takes everything"),
+    "review_jitter": _read("registry/storage/garbagecollect.go", "nothing waits"),
     "collect_every": _read("registry/storage/garbagecollect.go", "nothing is collected by itself"),
     "quarantine": _NO_SETTING,
     "replicas": _NO_SETTING,

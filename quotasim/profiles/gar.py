@@ -103,6 +103,8 @@ GAR = RegistryProfile(
             "loose_blobs_after": _assumed("layers without an image are not shown, and stay here"),
             "restorable_for": _assumed("a deletion is final"),
             "collect_every": _assumed("what is released goes within the day that sweep_after waits"),
+            "collect_batch": _assumed("no batches are described"),
+            "review_jitter": _assumed("no jitter is described"),
             "uploads_purged_after": _assumed("not said; the default of CNCF distribution is taken"),
             "uploads_purged_every": _assumed("not said; the default of CNCF distribution is taken"),
             "quarantine": _assumed("there is none"),

@@ -90,6 +90,8 @@ HARBOR = RegistryProfile(
             "loose_blobs_after": _code(_GC, "blobs that no artifact names stay until a run of the collector"),
             "restorable_for": _code(_ARTIFACT, "a deletion is final"),
             "collect_every": _code(_GC, "nothing is collected by itself"),
+            "collect_batch": _assumed("no batches are described"),
+            "review_jitter": _assumed("no jitter is described"),
             "uploads_purged_after": _assumed(
                 "upload_purging of its installation template, as CNCF distribution has it"
             ),

@@ -56,6 +56,8 @@ REFCOUNT = RegistryProfile(
                 "loose_blobs_after",
                 "restorable_for",
                 "collect_every",
+                "collect_batch",
+                "review_jitter",
                 "uploads_purged_after",
                 "uploads_purged_every",
                 "quarantine",

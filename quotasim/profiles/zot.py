@@ -77,6 +77,8 @@ ZOT = RegistryProfile(
                 _COMMON, "a deletion is final; an untagged manifest stays readable until it is collected"
             ),
             "collect_every": _code(_GC, "each repository every gcInterval; the wait is part of sweep_after"),
+            "collect_batch": _assumed("no batches are described"),
+            "review_jitter": _assumed("no jitter is described"),
             "uploads_purged_after": _code(_GC, "a pass removes uploads that are older than the delay"),
             "uploads_purged_every": _code(_GC, "gcInterval, 1 h"),
             "quarantine": _assumed("there is none"),

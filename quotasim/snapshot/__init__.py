@@ -56,7 +56,7 @@ from quotasim.snapshot.header import (
     profile_from_json,
 )
 from quotasim.snapshot.restore import WrongTable, check_ids, engine_of
-from quotasim.snapshot.tables import TABLES, TOTALS, tables_of
+from quotasim.snapshot.tables import LAST_RUN, TABLES, TOTALS, tables_of
 from quotasim.units import format_time
 
 if TYPE_CHECKING:
@@ -192,6 +192,8 @@ def _write(directory: Path, engine: Engine, seed: int | None, provenance: dict[s
         settled_events=engine.settled_events,
         origin=state.origin,
         replicas=engine.replicas,
+        random_seed=engine.seed,
+        last_run=[int(state.cursor[row]) for row in LAST_RUN],
         schedule=None if engine.schedule is None else asdict(engine.schedule),
         totals={name: state.total(row) for name, row in TOTALS.items()},
         rows=rows,

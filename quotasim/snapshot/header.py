@@ -35,6 +35,8 @@ class Header(msgspec.Struct, kw_only=True, frozen=True):
     version, next_batch, settled_events : counters of state, operations and log.
     origin : the time at which the registry began, microseconds since the epoch, UTC.
     replicas : copies of everything, the home region's among them.
+    random_seed : of what the kind leaves to chance, or None.
+    last_run : of a collector that works in batches: when, how many it took, and in which repository's row.
     schedule : when collections run that do not run by themselves, or None.
     totals : running totals, by name.
     rows : of every table.
@@ -53,6 +55,8 @@ class Header(msgspec.Struct, kw_only=True, frozen=True):
     settled_events: int
     origin: int
     replicas: int
+    random_seed: int | None
+    last_run: list[int]
     schedule: dict[str, Any] | None
     totals: dict[str, int]
     rows: dict[str, int]

@@ -22,7 +22,7 @@ from quotasim.model.totals import int_to_words
 from quotasim.profiles.base import RegistryProfile
 from quotasim.snapshot.columns import Labels, Table, Values
 from quotasim.snapshot.header import Header
-from quotasim.snapshot.tables import EVENTS, KINDS, LOG, REASONS, ROLES, STATE, TABLES, TOTALS, numbered
+from quotasim.snapshot.tables import EVENTS, KINDS, LAST_RUN, LOG, REASONS, ROLES, STATE, TABLES, TOTALS, numbered
 
 __all__ = ["WrongTable", "check_ids", "engine_of"]
 
@@ -221,6 +221,10 @@ def _restore_state(engine: Engine, header: Header, tables: dict[str, Table]) -> 
     state.replace("uploading", uploading)
     state.origin = header.origin
     engine.replicas = header.replicas
+    engine.seed = header.random_seed
+    if len(header.last_run) != len(LAST_RUN):
+        raise WrongTable("collect_queue", "snapshot.json has no last run")
+    state.cursor[list(LAST_RUN)] = header.last_run
     if header.schedule is not None:
         engine.schedule = msgspec.convert(header.schedule, GcSchedule)
     state.cursor[layout.CURSOR_LOST] = engine.lost_blobs().size > 0

@@ -186,6 +186,9 @@ TOTALS: Final = {
 }
 """Running totals by their name in ``snapshot.json``."""
 
+LAST_RUN: Final = (layout.CURSOR_RUN_TIME, layout.CURSOR_RUN_COUNT, layout.CURSOR_RUN_REPOSITORY)
+"""What ``snapshot.json`` keeps of the cursor."""
+
 KINDS: Final = [kind.name.lower() for kind in ManifestKind]
 EVENTS: Final = [EventKind(code).name if code in list(EventKind) else "" for code in range(max(EventKind) + 1)]
 REASONS: Final = [Reason(code).name for code in range(max(Reason) + 1)]
