@@ -283,8 +283,8 @@ class GcRun:
     def _look_again(self) -> None:
         """Note what is garbage still, where the policy looks again and something has changed since it did last.
 
-        Grace is over for what the run marked, and what it has itself released does not wait anew; but what was pushed or
-        uploaded since it marked is passed over.
+        Grace is over for what the run marked, and what it has itself released does not wait anew; but what was pushed
+        or uploaded since it marked is passed over.
         """
         engine, policy = self._engine, self.plan.policy
         if not policy.rechecks or engine.state.stamp is self._stamp:
