@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
@@ -141,7 +142,7 @@ def usage(
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_ylabel(f"usage ({_prefix(unit)})")
     if since is None:
-        axes.set_xlabel("time (UTC)")
+        _show_dates(axes)
     elif chosen == "log":
         _count_logarithmically(axes, (end - first) / pd.Timedelta(minutes=1))
     else:
@@ -334,12 +335,13 @@ def _staggered(axes: Axes, texts: Mapping[Any, str]) -> dict[Any, str]:
     figure = axes.get_figure(root=True)
     assert figure is not None
     inches = figure.get_figwidth() * axes.get_position().width
-    to_inches = axes.transData + axes.transAxes.inverted()
+    to_axes = axes.transData + axes.transAxes.inverted()
     staggered: dict[Any, str] = {}
     free = -np.inf  # where the text before ends
     lines = 0
     for place, text in texts.items():
-        at = inches * float(to_inches.transform((place, 0))[0])
+        x = axes.convert_xunits(place)  # type: ignore[no-untyped-call]
+        at = inches * float(to_axes.transform((x, 0))[0])
         lines = lines if at < free else 0
         staggered[place] = "\n" * lines + text
         lines += text.count("\n") + 1
@@ -350,6 +352,20 @@ def _staggered(axes: Axes, texts: Mapping[Any, str]) -> dict[Any, str]:
 def _scale_of(span: pd.Timedelta) -> Scale:
     """Return the unit in which a span has the fewest digits and is still a few."""
     return "minutes" if span <= pd.Timedelta(hours=3) else "hours" if span <= pd.Timedelta(days=4) else "days"
+
+
+def _show_dates(axes: Axes) -> None:
+    """Let the axis have as many dates as there is room for, each with the month it is of."""
+    dates = AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
+    written = ConciseDateFormatter(  # type: ignore[no-untyped-call]
+        dates,
+        formats=["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%S.%f"],
+        zero_formats=["", "%Y", "%d %b", "%d %b", "%H:%M", "%H:%M"],
+        offset_formats=["", "%Y", "%Y", "%Y-%m-%d", "%Y-%m-%d", "%Y-%m-%d %H:%M"],
+    )
+    axes.xaxis.set_major_locator(dates)
+    axes.xaxis.set_major_formatter(written)
+    axes.set_xlabel("time (UTC)")
 
 
 def _count_logarithmically(axes: Axes, minutes: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 
 import pandas as pd
@@ -142,6 +143,18 @@ def test_a_notebooks_width_is_the_default(pushed):
     assert plots.usage(pushed).get_figure().get_figwidth() == 7
 
 
+def test_dates_have_room():
+    registry = qs.Registry("acr-premium", start=START)
+    for day in range(29):
+        registry.push(f"app:{day}", qs.Image([qs.Blob.synthetic(f"{day}", 1000)]))
+        registry.advance("1d")
+    ax = plots.usage(frames.usage_over_time(registry.engine))
+    ax.get_figure().canvas.draw()
+    boxes = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
+    assert len(boxes) >= 4
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
 def test_marks_of_events_do_not_run_into_each_other(pushed):
     when = {BEGIN: "push app:1", BEGIN + pd.Timedelta("5min"): "shown", BEGIN + pd.Timedelta("4h"): "delete app:1"}
     ax = plots.usage(pushed, since=BEGIN, until=BEGIN + pd.Timedelta(hours=5), events=when)
@@ -153,6 +166,12 @@ def test_marks_of_events_do_not_run_into_each_other(pushed):
     assert boxes[0].x1 > boxes[1].x0
     assert boxes[1].y0 < boxes[0].y0 - boxes[0].height / 2
     assert boxes[0].x1 < boxes[2].x0
+
+
+def test_events_are_marked_on_an_axis_of_dates_too(pushed):
+    when = {BEGIN + pd.Timedelta("4h"): "delete app:1", BEGIN: "push app:1"}
+    ax = plots.usage(pushed, events=when)
+    assert [text.get_text() for text in ax.texts] == ["push app:1", "delete app:1"]  # in order of time
 
 
 def test_minutes_and_weeks_on_one_axis(pushed):
