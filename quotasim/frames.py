@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from quotasim.accounting.basis import scope_names, scope_of_repositories
+from quotasim.accounting.reporting import seen_from
 from quotasim.accounting.sharing import SharingRow, first_tags, image_rows, link_name, sharing_rows
 from quotasim.engine import Engine
 from quotasim.errors import InvalidValue
@@ -28,10 +29,23 @@ from quotasim.model.totals import cumulative
 if TYPE_CHECKING:
     from quotasim.comparison import KindRow
 
-__all__ = ["blobs", "comparison", "events", "images", "monthly_replay", "repositories", "usage_series"]
+__all__ = [
+    "FIGURES",
+    "blobs",
+    "comparison",
+    "events",
+    "images",
+    "monthly_replay",
+    "repositories",
+    "usage_over_time",
+    "usage_series",
+]
 
 Array = npt.NDArray[Any]
 Every = Literal["month", "day"]
+
+FIGURES = ("logical", "charged", "reported", "stored")
+"""The four figures of :func:`usage_over_time`, in its order."""
 
 _NO_TIME = np.iinfo(np.int64).min
 _STOCKS = {
@@ -205,6 +219,48 @@ def usage_series(engine: Engine, every: Every | None = None, by: Literal["scope"
         }
         return _series(time, deltas, every, None if time.size == 0 else int(time[-1]))
     return _series_by_scope(engine, every)
+
+
+def usage_over_time(engine: Engine) -> pd.DataFrame:
+    """The four figures that are taken for each other, each time one of them changes: right-continuous steps.
+
+    Returns
+    -------
+    A frame of ``figure`` (a categorical of `FIGURES`), ``at`` (of a change, not later than the engine's time) and
+    ``bytes`` (from then on; 0 before the first). Sorted by figure, then by time; one that never changed has no row.
+
+    Notes
+    -----
+    At any time ``t`` the last row of a figure not after ``t`` is what ``Registry.usage()`` said at ``t``, once all
+    that happened at ``t`` had happened. What is reported is what was counted, the charge and the drift of the vendor's
+    counter, as late as the profile's display is. O(events).
+
+    Examples
+    --------
+    >>> from quotasim import Blob, Image, Registry
+    >>> registry = Registry("acr-premium", start="2026-01-01")
+    >>> pushed = registry.push("app:1", Image([Blob.synthetic("layer", 1000)]))
+    >>> registry.advance("1h")
+    >>> frame = usage_over_time(registry.engine)
+    >>> frame.groupby("figure", observed=True)["at"].first().dt.strftime("%H:%M").to_dict()
+    {'logical': '00:00', 'charged': '00:00', 'reported': '00:05', 'stored': '00:00'}
+    """
+    log, profile = engine.log, engine.profile
+    time, charged = log.column("time"), log.column("charged_bytes")
+    seen = seen_from(time, profile.report_lag, profile.report_every, engine.state.origin)
+    settled = max(engine.settled_events, 0)
+    seen[:settled] = time[:settled]
+    shown = seen <= engine.state.now
+    changes = {
+        "logical": (time, _logical_deltas(engine)),
+        "charged": (time, charged),
+        "reported": (seen[shown], (charged + log.column("drift_bytes"))[shown]),
+        "stored": (time, log.column("stored_bytes")),
+    }
+    parts = [_series(times, {"bytes": deltas}, None, None) for times, deltas in (changes[name] for name in FIGURES)]
+    whole = pd.concat(parts, ignore_index=True)
+    codes = np.repeat(np.arange(len(FIGURES)), [len(part) for part in parts])
+    return pd.DataFrame({"figure": _from_codes(codes, FIGURES), "at": whole["time"], "bytes": whole["bytes"]})
 
 
 def _series_by_scope(engine: Engine, every: Every | None) -> pd.DataFrame:

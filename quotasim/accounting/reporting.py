@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
+import numpy.typing as npt
 
 from quotasim.model.log import EventLog
 from quotasim.model.totals import exact_sum
+
+Times = TypeVar("Times", int, npt.NDArray[np.int64])
+"""A time, or an array of times, int64[n]."""
 
 
 def shown_at(now: int, lag: int, every: int, origin: int) -> int:
@@ -20,9 +26,9 @@ def shown_at(now: int, lag: int, every: int, origin: int) -> int:
     return (now if every == 0 else origin + (now - origin) // every * every - 1) - lag
 
 
-def seen_from(time: int, lag: int, every: int, origin: int) -> int:
+def seen_from(time: Times, lag: int, every: int, origin: int) -> Times:
     """Return when a display begins to show what happened at ``time``: the earliest moment that :func:`shown_at` maps to
-    it or later.
+    it or later. Of several times, an array.
 
     Examples
     --------
