@@ -13,11 +13,14 @@ from __future__ import annotations
 from http.client import IncompleteRead
 
 import pytest
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
 
 import quotasim as qs
 from quotasim.errors import UnknownBlob
 
-from .distribution import RealRegistry, image, index, payload, scratch
+from .distribution import Memory, RealRegistry, image, index, payload, scratch
+from .test_distribution_differential import PROGRAMS, settings_of_programs
 
 BASE, TOP1, TOP2 = payload("base", 1000), payload("top 1", 100), payload("top 2", 10)
 CONFIG1, CONFIG2 = payload("config 1", 31), payload("config 2", 32)
@@ -261,3 +264,79 @@ def test_a_mount_from_where_the_blob_was_deleted_is_none(warm):
     assert warm.client.delete_blob("a", BASE.digest).status == 202
     assert warm.client.mount("c", BASE.digest, "a").status == 202
     assert warm.client.mount("a", BASE.digest, "b").status == 201
+
+
+# Random programs: what it answers is told from what it was asked before
+
+DOCUMENTS = {one.digest: one for one in (M1, M2, image([TOP1], CONFIG2), image([TOP1, TOP2], CONFIG1, docker=True))}
+BLOBS = {part.digest: part for one in DOCUMENTS.values() for part in one.payloads}
+repositories = st.sampled_from(["app", "web"])
+blobs, manifests = st.sampled_from(sorted(BLOBS)), st.sampled_from(sorted(DOCUMENTS))
+steps = st.one_of(
+    st.tuples(st.just("push"), repositories, manifests),
+    st.tuples(st.just("push"), repositories, manifests),
+    st.tuples(st.just("put"), repositories, manifests),
+    st.tuples(st.just("get"), repositories, manifests),
+    st.tuples(st.just("delete"), repositories, manifests),
+    st.tuples(st.just("delete"), repositories, manifests),
+    st.tuples(st.just("upload"), repositories, blobs),
+    st.tuples(st.just("head"), repositories, blobs),
+    st.tuples(st.just("mount"), repositories, repositories, blobs),
+    st.tuples(st.just("delete blob"), repositories, blobs),
+    st.tuples(st.just("collect")),
+    st.tuples(st.just("collect")),
+    st.tuples(st.just("collect")),
+    st.tuples(st.just("restart")),
+)
+# Most programs begin with something that was swept: else the server is seldom wrong.
+beginnings = st.just([]) | st.builds(
+    lambda *pushed: [("push", *pushed), ("delete", *pushed), ("collect",)], repositories, manifests
+)
+
+
+def do(registry, memory, step):
+    """Do one step on the real registry and in the model, which must foretell its status."""
+    kind, *names, digest = step if len(step) > 1 else (*step, "")
+    client = registry.client
+    if kind == "push":
+        for part in DOCUMENTS[digest].payloads:
+            do(registry, memory, ("upload", *names, part.digest))
+        do(registry, memory, ("put", *names, digest))
+    elif kind == "collect":
+        if memory.disk:
+            assert registry.collect().code == 0
+            memory.collect(lambda one: set(DOCUMENTS[one].references))
+    elif kind == "restart":
+        registry.restart()
+        memory.restart()
+    else:
+        said, told = {
+            "put": lambda: (client.send(*names, DOCUMENTS[digest]), memory.put(*names, DOCUMENTS[digest])),
+            "get": lambda: (client.get_manifest(*names, digest), memory.get(*names, digest)),
+            "delete": lambda: (client.delete_manifest(*names, digest), memory.delete(*names, digest)),
+            "upload": lambda: (client.upload(*names, BLOBS[digest].content), memory.upload(*names, digest)),
+            "head": lambda: (client.head_blob(*names, digest), memory.head(*names, digest)),
+            "mount": lambda: (client.mount(names[1], digest, names[0]), memory.mount(digest, *names)),
+            "delete blob": lambda: (client.delete_blob(*names, digest), memory.delete_blob(*names, digest)),
+        }[kind]()
+        assert said.status == told
+
+
+def test_what_it_answers_can_be_told_from_what_it_was_asked(server):
+    wrong = []
+
+    @settings(settings_of_programs, max_examples=PROGRAMS or 60)
+    @given(beginnings, st.lists(steps, min_size=3, max_size=30))
+    def program(beginning, drawn):
+        server.reset()
+        memory, once = Memory(), False
+        for step in [*beginning, *drawn]:
+            note(str(step))
+            do(server, memory, step)
+            assert stored(server) == memory.disk
+            once = once or not memory.known <= memory.disk
+        wrong.append(once)
+
+    program()
+    print(f"{len(wrong):,} programs, {sum(wrong):,} of them with a server that was once wrong")  # noqa: T201
+    assert sum(wrong) > len(wrong) / 4
