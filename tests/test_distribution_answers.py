@@ -1,4 +1,4 @@
-"""Facts about the real registry, each run again: what its API accepts, refuses and answers, and what its cache hides.
+"""Facts about the real registry, each run again: what its API accepts, refuses and answers.
 
 These are what a random program meets before it collects: which pushes count, which deletes do. The facts about
 ``garbage-collect`` are in `test_distribution_real.py`.
@@ -48,19 +48,6 @@ def registry(server):
 @pytest.fixture
 def client(registry):
     return registry.client
-
-
-@pytest.fixture(scope="module")
-def warm_server():
-    with scratch() as folder, RealRegistry(folder, cache="inmemory") as running:
-        yield running
-
-
-@pytest.fixture
-def warm(warm_server):
-    """A registry with the cache that most installations have."""
-    warm_server.reset()
-    return warm_server
 
 
 def stored(registry):
@@ -325,7 +312,7 @@ def test_without_accept_oci_is_unknown_and_docker_is_served_by_digest(client):
     assert (child.status, child.digest) == (200, schema2.digest)
 
 
-# What the cache hides while the server runs (section C)
+# The server during a collection (section C; with a cache: test_distribution_cache.py)
 
 
 def test_without_a_cache_a_collection_is_seen_at_once(registry, client):
@@ -334,39 +321,3 @@ def test_without_a_cache_a_collection_is_seen_at_once(registry, client):
     registry.collect()
     assert client.head_blob("app", BASE.digest).status == 404
     assert client.send("app", M1, "v1").told == (400, (MISSING,) * 3)
-
-
-def test_with_a_cache_a_swept_manifest_is_accepted_and_lost(warm):
-    warm.client.push("app", M1, "v1")
-    warm.client.delete_manifest("app", M1.digest)
-    warm.collect()
-    assert stored(warm) == set()
-    assert warm.client.head_blob("app", BASE.digest).status == 200
-    assert warm.client.mount("web", BASE.digest, "app").status == 201
-    assert warm.client.send("app", M1, "v1").status == 201
-    assert warm.client.get_manifest("app", "v1").told == (404, ("MANIFEST_UNKNOWN",))
-    assert stored(warm) == set()
-    warm.restart()
-    assert warm.client.head_blob("app", BASE.digest).status == 404
-    assert warm.client.mount("third", BASE.digest, "app").status == 202
-    warm.client.push("app", M1, "v1")
-    assert warm.client.get_manifest("app", "v1").status == 200
-
-
-def test_with_a_cache_a_layer_deleted_as_a_manifest_counts_until_the_restart(warm):
-    warm.client.push("app", M1, "v1")
-    assert warm.client.delete_manifest("app", BASE.digest).status == 202
-    warm.client.add("app", CONFIG2)
-    assert warm.client.send("app", M2, "v2").status == 201
-    assert warm.client.mount("web", BASE.digest, "app").status == 201
-    assert warm.client.delete_manifest("app", BASE.digest).status == 404
-    warm.restart()
-    assert warm.client.send("app", M2, "v2").told == (400, (MISSING,))
-
-
-def test_a_mount_from_where_the_blob_was_deleted_is_none_even_with_a_cache(warm):
-    warm.client.add("a", BASE)
-    warm.client.mount("b", BASE.digest, "a")
-    assert warm.client.delete_blob("a", BASE.digest).status == 202
-    assert warm.client.mount("c", BASE.digest, "a").status == 202
-    assert warm.client.mount("a", BASE.digest, "b").status == 201

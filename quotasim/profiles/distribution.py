@@ -10,8 +10,8 @@ from quotasim.profiles.base import RegistryProfile, Source
 from quotasim.units import parse_duration
 
 
-def _ran(note: str) -> Source:
-    return Source("docker-registry 2.8.2+ds1-1 (Debian), run on loopback", "ran", "2026-11-23", note)
+def _ran(note: str, date: str = "2026-11-23") -> Source:
+    return Source("docker-registry 2.8.2+ds1-1 (Debian), run on loopback", "ran", date, note)
 
 
 _NO_QUOTA = Source(
@@ -127,6 +127,14 @@ DISTRIBUTION_2_8 = RegistryProfile(
             "tag_needs_parts": _ran(
                 "a tag is put by putting the manifest again: 400 MANIFEST_BLOB_UNKNOWN for a layer without link, or a "
                 "child without a revision, in that repository"
+            ),
+            "uploads_purged_after": _ran(
+                "uploadpurging.age: 168 h if not set; counted from an upload's beginning, whatever came since",
+                "2026-11-25",
+            ),
+            "uploads_purged_every": _ran(
+                "uploadpurging.interval: 24 h if not set; the random minutes before the first purge are left out",
+                "2026-11-25",
             ),
             "gc": _ran(
                 "all revisions are roots; a manifest marks its direct references only; orphan blobs go at once; a "

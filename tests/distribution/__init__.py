@@ -7,6 +7,7 @@ pushed: the very bytes that `quotasim.Image` and `quotasim.Index` write, so that
 from .client import Client, Reply
 from .disk import Disk, Repository, read_disk
 from .documents import Document, Payload, WidePayload, fields_of, image, index, payload, written
+from .memory import Memory
 from .server import Collection, RealRegistry, find_program, scratch
 from .twins import Twins, pick
 
@@ -15,6 +16,7 @@ __all__ = [
     "Collection",
     "Disk",
     "Document",
+    "Memory",
     "Payload",
     "RealRegistry",
     "Reply",
