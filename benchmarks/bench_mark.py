@@ -15,6 +15,8 @@ import pytest
 
 from quotasim.gc.plan import Garbage, find_garbage
 from quotasim.model.content import Content
+from quotasim.registry import Registry
+from quotasim.results import GcResult
 
 from . import peers, subjects
 from .conftest import Runner
@@ -68,3 +70,18 @@ def test_numpy(race: Race, ours: Runner, workload: Workload, cluttered: subjects
     )
     assert np.array_equal(swept, garbage.blobs)
     assert freed == int(cluttered.engine.content.graph().size[garbage.blobs].sum())
+
+
+def plan_and_apply(cluttered: subjects.Cluttered) -> GcResult:
+    """Plan a collection with its names, and carry it out, on a branch of its own."""
+    registry = Registry.from_engine(cluttered.engine.branch())
+    return registry.apply(registry.plan_gc())
+
+
+@pytest.mark.benchmark(group="plan and apply")
+def test_plan_and_apply(race: Race, workload: Workload, cluttered: subjects.Cluttered) -> None:
+    before = cluttered.engine.figures()["stored_bytes"]
+    visited = collect(cluttered).visited_references
+    result = race(Runner(plan_and_apply, lambda: (cluttered,)), rounds=3, items=visited, **workload.sizes())
+    assert result.freed_stored_bytes == int(cluttered.engine.content.graph().size[collect(cluttered).blobs].sum())
+    assert cluttered.engine.figures()["stored_bytes"] == before

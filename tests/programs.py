@@ -16,6 +16,8 @@ from .strategies import CONFIGS, DAY, LAYERS, MINUTE, REPOSITORIES, TAGS, WORLD
 
 WIDE = qs.Blob("sha512:" + "5a" * 64, 700)
 THINGS = [thing.engine for thing in WORLD] + [qs.Image([LAYERS[0], WIDE], CONFIGS[1])]
+REFERRED = qs.Image([LAYERS[1]], CONFIGS[2])
+SIGNATURE = qs.Image([LAYERS[3]], CONFIGS[2], subject=REFERRED)
 DELAYS = (0, 1, MINUTE, 3 * MINUTE, 5 * MINUTE, 20 * MINUTE, 61 * MINUTE, DAY, 15 * DAY)
 
 Step = tuple[str, int, int]
@@ -122,6 +124,13 @@ def _collect(registry: qs.Registry, one: int, other: int) -> object:
     return registry.apply(registry.plan_gc())
 
 
+def _collect_read_only(registry: qs.Registry, one: int, other: int) -> object:
+    run = registry.start_gc(read_only=True)
+    refused = _push(registry, one, other)
+    run.finish() if other % 2 else run.abort()
+    return refused
+
+
 STEPS: dict[str, Callable[[qs.Registry, int, int], object]] = {
     "push": _push,
     "push again": _push,
@@ -154,6 +163,7 @@ STEPS: dict[str, Callable[[qs.Registry, int, int], object]] = {
     "pull": _there(lambda registry, reference, other: registry.pull(reference)),
     "advance": lambda registry, one, other: registry.advance(timedelta(microseconds=DELAYS[one % len(DELAYS)])),
     "collect": _collect,
+    "collect read only": _collect_read_only,
 }
 
 numbers = st.integers(0, 999)
@@ -183,6 +193,9 @@ def every_kind(registry: qs.Registry) -> None:
         begun = registry.start_upload("team/app")
         if begun.upload is not None and registry.append(begun.upload, size).upload is not None:
             registry.reserve_upload(begun.upload, LAYERS[1])
+    for thing in (REFERRED, SIGNATURE):  # and where a kind refuses it, the subject is not deleted
+        registry.push(f"team/signed@{thing.digest}", thing)
+    registry.delete("team/signed@untagged")
     if registry.profile.backfill is not None:
         registry.start_backfill()
     there = references(registry)

@@ -27,6 +27,7 @@ from quotasim.errors import (
     QuotaSimError,
     ReferrersRefused,
     Refused,
+    RunEnded,
     SnapshotError,
     StalePlan,
     StateDamaged,
@@ -121,6 +122,7 @@ CASES = [
         "'app:v1' cannot be restored: it is gone for good",
         1,
     ),
+    (RunEnded(), {}, "the run has ended: start another one", 1),
     (
         UnknownUpload(7),
         {"upload": 7},

@@ -5,14 +5,16 @@ What is asked of the real history alone needs the `real_data` fixture, and is sk
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import pandas as pd
 import pytest
 
 import quotasim as qs
+from quotasim.profiles import PROFILES
 
-from . import real_comparison_table
+from . import plain_gc, real_comparison_table
 from .commands import quotasim
 
 FIGURES = ("logical_bytes", "unique_bytes", "exclusive_bytes")
@@ -160,3 +162,16 @@ def test_keeping_the_history(real):
 def test_the_table_of_all_kinds_is_what_the_real_registry_gives(real, root):
     page = (root / "docs" / "kinds.md").read_text()
     assert real_comparison_table.filled(page, real_comparison_table.text(real.registry("keep"))) == page
+
+
+def test_the_plan_of_every_kind_is_what_sets_work_out(real):
+    """All policies of all kinds, on all that the real history ever pushed: links and blobs that go, to the byte."""
+    snapshot = real.snapshot("keep")
+    facts, registry = plain_gc.Facts(snapshot), qs.load(snapshot)
+    policies = {policy for kind in PROFILES.values() for policy in (kind.gc, *kind.gc_policies.values())}
+    plain = {replace(policy, rechecks=False, needs_tags=False) for policy in policies}
+    assert len(plain) >= 7
+    for policy in sorted(plain, key=repr):
+        found = registry.plan_gc(policy)
+        links, blobs, size = plain_gc.plan(facts, policy, registry.now)
+        assert (set(found.links.tolist()), set(found.blobs.tolist()), found.reclaimable_bytes) == (links, blobs, size)
