@@ -70,7 +70,7 @@ class Collecting(RegistryView):
         >>> run = registry.start_gc()
         >>> pushed = registry.push("app:2", Image([layer, Blob.synthetic("new", 5)]))
         >>> _ = run.finish()
-        >>> [damage.missing == (layer.digest,) for damage in registry.damage()]
+        >>> [layer.digest in damage.missing for damage in registry.damage()]
         [True]
         """
         return GcRun(self, self.plan_gc(policy), read_only=read_only)

@@ -366,12 +366,7 @@ class NotRestorable(QuotaSimError):
 
 
 class UnknownUpload(QuotaSimError):
-    """There is no such upload, or it has ended: finished, cancelled, purged, or refused for good.
-
-    Attributes
-    ----------
-    upload : its number.
-    """
+    """There is no upload of the number ``upload``, or it has ended: finished, cancelled, purged, or refused."""
 
     def __init__(self, upload: int) -> None:
         self.upload = upload
