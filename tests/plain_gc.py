@@ -69,5 +69,9 @@ def plan(facts: Facts, policy: qs.GcPolicy, at: int) -> tuple[set[int], set[int]
     for manifest in {facts.links[link][1] for link in kept}:
         marked.add(facts.own[manifest])
         marked |= facts.named[manifest]  # of an index, its children's own bytes
-    swept = {blob for blob in facts.stored - marked if not young(facts.placed[blob], facts.released[blob])}
+    swept = {
+        blob
+        for blob in facts.stored - marked
+        if not young(facts.placed[blob], None if policy.blob_grace == "stored" else facts.released[blob])
+    }
     return set(facts.links) - kept, swept, sum(facts.size[blob] for blob in swept)

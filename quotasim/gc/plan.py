@@ -96,7 +96,11 @@ def find_garbage(content: Content, names: Names, state: State, log: EventLog, po
         if policy.grace:
             pushed = log.times_of(state.read("link_event"), absent=BEFORE_ALL_TIME)
             untagged = log.times_of(state.read("untagged_event"), absent=BEFORE_ALL_TIME)
-            keep |= ((linked != 0) & (np.maximum(pushed, untagged) > at - policy.grace)).astype(np.uint8)
+            used = np.maximum(pushed, untagged)
+            pulled = state.read("pulled_at")
+            if policy.counts_pulls and pulled.size:
+                used = np.maximum(used, np.where(pulled == NULL, BEFORE_ALL_TIME, pulled))
+            keep |= ((linked != 0) & (used > at - policy.grace)).astype(np.uint8)
         referrers = REFERRER_BITS[policy.referrers]
         if referrers & layout.REFERRERS_STAY:
             keep |= ((linked != 0) & (graph.subject[names.links.second] != NULL)).astype(np.uint8)
@@ -130,8 +134,10 @@ def find_garbage(content: Content, names: Names, state: State, log: EventLog, po
     garbage = found[: mark.unmarked(stored, marked, found)]
     if policy.grace and garbage.size:
         placed = log.times_of(state.read("stored_event")[garbage], absent=BEFORE_ALL_TIME)
-        released = log.times_of(state.read("released_event")[garbage], absent=BEFORE_ALL_TIME)
-        garbage = garbage[np.maximum(placed, released) <= at - policy.grace]
+        if policy.blob_grace == "stored or released":
+            released = log.times_of(state.read("released_event")[garbage], absent=BEFORE_ALL_TIME)
+            placed = np.maximum(placed, released)
+        garbage = garbage[placed <= at - policy.grace]
     links = np.flatnonzero((linked != 0) & (keep == 0)).astype(np.int32)
     return Garbage(links, blob_links, garbage.copy(), int(visited))
 

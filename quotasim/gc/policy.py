@@ -30,6 +30,9 @@ class GcPolicy:
     referrers : ``"follow"``: referrers of a kept manifest stay; ``"pin"``: the subject of a kept manifest stays;
         ``"stay"``: whatever has a subject stays; ``"stay and pin"``: both; ``"ignore"``: subjects mean nothing.
     grace : microseconds; what was untagged, pushed, stored or released less than this ago stays.
+    counts_pulls : whether a manifest stays, too, that was pulled less than ``grace`` ago.
+    blob_grace : from when on ``grace`` is counted for a blob: ``"stored or released"``, whichever is later; or
+        ``"stored"`` alone, since when it lies on the disk.
     honour_blob_links : whether an uploaded blob that no manifest names yet stays.
     drops_blob_links : which explicit blob links a run takes away: ``"never"`` any; those to blobs that it finds
         ``"unmarked"``; all that are ``"idle"``, whose blob was stored at least ``grace`` ago.
@@ -52,6 +55,8 @@ class GcPolicy:
     index_children: Literal["recursive", "direct"] = "recursive"
     referrers: Literal["follow", "pin", "stay", "stay and pin", "ignore"] = "ignore"
     grace: int = 0
+    counts_pulls: bool = False
+    blob_grace: Literal["stored or released", "stored"] = "stored or released"
     honour_blob_links: bool = False
     drops_blob_links: Literal["never", "unmarked", "idle"] = "never"
     honour_sha512: bool = True
@@ -66,6 +71,7 @@ class GcPolicy:
             ("index_children", self.index_children, ("recursive", "direct")),
             ("referrers", self.referrers, tuple(REFERRER_BITS)),
             ("drops_blob_links", self.drops_blob_links, ("never", "unmarked", "idle")),
+            ("blob_grace", self.blob_grace, ("stored or released", "stored")),
             ("repositories", self.repositories, ("ALL", "WITH_BLOBS")),
         )
         for name, value, allowed in choices:

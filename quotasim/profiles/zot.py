@@ -40,7 +40,9 @@ ZOT = RegistryProfile(
     loose_blobs_after=2 * _HOUR,
     uploads_purged_after=_HOUR,
     uploads_purged_every=_HOUR,
-    gc=GcPolicy(roots="TAGS", referrers="stay", grace=_HOUR, drops_blob_links="idle", rechecks=True),
+    gc=GcPolicy(
+        roots="TAGS", referrers="stay", grace=_HOUR, drops_blob_links="idle", blob_grace="stored", rechecks=True
+    ),
     sources=MappingProxyType(
         {
             "scope": _code(

@@ -200,6 +200,8 @@ class Collection(Figures):
             for digest in linked - roots:
                 times = self.links[repository, digest]
                 since = max(times.pushed_at, times.pushed_at if times.unkept_at is None else times.unkept_at)
+                if policy.counts_pulls:
+                    since = max(since, self.pulled.get((repository, digest), since))
                 if at - since < policy.grace:
                     roots.add(digest)
                 if policy.referrers in {"stay", "stay and pin"} and self.manifests[digest].subject is not None:
@@ -209,6 +211,10 @@ class Collection(Figures):
             reached = self.reach(roots, linked, children=recursive, referrers=follow, subjects=pin)
             found |= {(repository, digest) for digest in reached}
         return found
+
+    def _placed(self, blob: str, at: int, policy: GcRules) -> int:
+        """Return from when on grace is counted for a blob that was stored at a time."""
+        return at if policy.blob_grace == "stored" else max(at, self.released.get(blob, at))
 
     def aborts(self, policy: GcRules) -> tuple[bool, str | None]:
         """Say whether a collection fails, and at which repository (None: nothing was ever stored)."""
@@ -242,7 +248,7 @@ class Collection(Figures):
         swept = {
             blob
             for blob, at in self.stored.items()
-            if blob not in marked and self.now - max(at, self.released.get(blob, at)) >= policy.grace
+            if blob not in marked and self.now - self._placed(blob, at, policy) >= policy.grace
         }
         removed = frozenset(seen - kept)
         return GcPlan(removed, frozenset(dropped), frozenset(swept), self.size_of(swept))

@@ -81,6 +81,8 @@ class GcRules:
     index_children: str = "recursive"
     referrers: str = "ignore"
     grace: int = 0
+    counts_pulls: bool = False
+    blob_grace: str = "stored or released"
     honour_blob_links: bool = False
     drops_blob_links: str = "never"
     honour_sha512: bool = True
