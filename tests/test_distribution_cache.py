@@ -230,9 +230,10 @@ def test_a_server_remembers_only_what_it_was_asked_since_it_started(warm):
     assert warm.client.send("app", M1, "v1").told == (400, ("MANIFEST_BLOB_UNKNOWN",) * 2)
 
 
-def test_deleting_a_swept_blob_makes_the_server_forget_it(swept):
+def test_deleting_a_swept_blob_makes_the_server_forget_it_in_that_repository_alone(swept):
+    assert swept.client.mount("web", BASE.digest, "app").status == 201
     assert swept.client.delete_blob("app", BASE.digest).status == 202
-    assert swept.client.head_blob("app", BASE.digest).status == 404
+    assert [swept.client.head_blob(name, BASE.digest).status for name in ("app", "web")] == [404, 200]
     assert swept.client.send("app", M1, "v1").told == (400, ("MANIFEST_BLOB_UNKNOWN",))
 
 
@@ -268,6 +269,7 @@ def test_a_mount_from_where_the_blob_was_deleted_is_none(warm):
 
 # Random programs: what it answers is told from what it was asked before
 
+TAG = "latest"
 DOCUMENTS = {one.digest: one for one in (M1, M2, image([TOP1], CONFIG2), image([TOP1, TOP2], CONFIG1, docker=True))}
 BLOBS = {part.digest: part for one in DOCUMENTS.values() for part in one.payloads}
 repositories = st.sampled_from(["app", "web"])
@@ -283,41 +285,53 @@ steps = st.one_of(
     st.tuples(st.just("head"), repositories, blobs),
     st.tuples(st.just("mount"), repositories, repositories, blobs),
     st.tuples(st.just("delete blob"), repositories, blobs),
-    st.tuples(st.just("collect")),
-    st.tuples(st.just("collect")),
-    st.tuples(st.just("collect")),
+    st.tuples(st.just("collect"), st.booleans()),
+    st.tuples(st.just("collect"), st.booleans()),
+    st.tuples(st.just("collect"), st.booleans()),
     st.tuples(st.just("restart")),
 )
 # Most programs begin with something that was swept: else the server is seldom wrong.
 beginnings = st.just([]) | st.builds(
-    lambda *pushed: [("push", *pushed), ("delete", *pushed), ("collect",)], repositories, manifests
+    lambda *pushed: [("push", *pushed), ("delete", *pushed), ("collect", False)], repositories, manifests
 )
+# Every program ends with questions about all that there may be: what a server believes is not seen before it is asked.
+QUESTIONS = [
+    *[("head", name, digest) for digest in sorted(BLOBS) for name in ("app", "web")],
+    *[("mount", *pair, digest) for digest in sorted(BLOBS) for pair in (("app", "web"), ("web", "app"))],
+    *[("head", name, digest) for digest in sorted(BLOBS) for name in ("app", "web")],
+    *[
+        (kind, name, digest)
+        for digest in sorted(DOCUMENTS)
+        for name in ("app", "web")
+        for kind in ("get", "put", "get")
+    ],
+]
 
 
 def do(registry, memory, step):
     """Do one step on the real registry and in the model, which must foretell its status."""
-    kind, *names, digest = step if len(step) > 1 else (*step, "")
+    kind, *names, what = step if len(step) > 1 else (*step, None)
     client = registry.client
     if kind == "push":
-        for part in DOCUMENTS[digest].payloads:
+        for part in DOCUMENTS[what].payloads:
             do(registry, memory, ("upload", *names, part.digest))
-        do(registry, memory, ("put", *names, digest))
+        do(registry, memory, ("put", *names, what))
     elif kind == "collect":
         if memory.disk:
-            assert registry.collect().code == 0
-            memory.collect(lambda one: set(DOCUMENTS[one].references))
+            assert registry.collect(delete_untagged=what).code == 0
+            memory.collect(lambda one: set(DOCUMENTS[one].references), delete_untagged=what)
     elif kind == "restart":
         registry.restart()
         memory.restart()
     else:
         said, told = {
-            "put": lambda: (client.send(*names, DOCUMENTS[digest]), memory.put(*names, DOCUMENTS[digest])),
-            "get": lambda: (client.get_manifest(*names, digest), memory.get(*names, digest)),
-            "delete": lambda: (client.delete_manifest(*names, digest), memory.delete(*names, digest)),
-            "upload": lambda: (client.upload(*names, BLOBS[digest].content), memory.upload(*names, digest)),
-            "head": lambda: (client.head_blob(*names, digest), memory.head(*names, digest)),
-            "mount": lambda: (client.mount(names[1], digest, names[0]), memory.mount(digest, *names)),
-            "delete blob": lambda: (client.delete_blob(*names, digest), memory.delete_blob(*names, digest)),
+            "put": lambda: (client.send(*names, DOCUMENTS[what], TAG), memory.put(*names, DOCUMENTS[what])),
+            "get": lambda: (client.get_manifest(*names, what), memory.get(*names, what)),
+            "delete": lambda: (client.delete_manifest(*names, what), memory.delete(*names, what)),
+            "upload": lambda: (client.upload(*names, BLOBS[what].content), memory.upload(*names, what)),
+            "head": lambda: (client.head_blob(*names, what), memory.head(*names, what)),
+            "mount": lambda: (client.mount(names[1], what, names[0]), memory.mount(what, *names)),
+            "delete blob": lambda: (client.delete_blob(*names, what), memory.delete_blob(*names, what)),
         }[kind]()
         assert said.status == told
 
@@ -330,7 +344,7 @@ def test_what_it_answers_can_be_told_from_what_it_was_asked(server):
     def program(beginning, drawn):
         server.reset()
         memory, once = Memory(), False
-        for step in [*beginning, *drawn]:
+        for step in [*beginning, *drawn, *QUESTIONS]:
             note(str(step))
             do(server, memory, step)
             assert stored(server) == memory.disk

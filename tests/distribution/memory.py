@@ -1,7 +1,7 @@
 """What a server with a cache believes, told from what it was asked: sets of digests, and no more.
 
 It is the smallest description that predicts the answers of the real registry while it runs on after a collection. Ours
-has no such memory. Only image manifests, and only collections without ``--delete-untagged``.
+has no such memory. Only image manifests, each put by the one tag that its repository has.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ class Memory:
     ----------
     disk : the digests whose bytes are stored.
     layers, revisions : the digests that each repository links as blobs and as manifests.
+    tagged : the digest that the tag of each repository points to.
     known : the digests that the server takes to be stored, whatever the disk holds.
     known_in : the blobs that it takes to be linked in a repository, whatever the disk holds.
     """
@@ -29,6 +30,7 @@ class Memory:
         self.disk: set[str] = set()
         self.layers: defaultdict[str, set[str]] = defaultdict(set)
         self.revisions: defaultdict[str, set[str]] = defaultdict(set)
+        self.tagged: dict[str, str] = {}
         self.restart()
 
     def restart(self) -> None:
@@ -84,6 +86,7 @@ class Memory:
         if not self._is_stored(document.digest):
             self.disk.add(document.digest)
         self.revisions[repository].add(document.digest)
+        self.tagged[repository] = document.digest
         return 201
 
     def get(self, repository: str, digest: str) -> int:
@@ -96,12 +99,16 @@ class Memory:
         if digest not in self.revisions[repository] or not self._is_stored(digest):
             return 404
         self.revisions[repository].discard(digest)
+        if self.tagged.get(repository) == digest:
+            del self.tagged[repository]
         return 202
 
-    def collect(self, parts: Callable[[str], set[str]]) -> None:
+    def collect(self, parts: Callable[[str], set[str]], *, delete_untagged: bool) -> None:
         """Sweep what no manifest with bytes names; the server hears nothing of it. ``parts``: what a manifest names."""
-        linked = {
-            digest for repository in self.revisions if self.layers[repository] for digest in self.revisions[repository]
-        }
-        roots = linked & self.disk
+        roots = set()
+        for repository, revisions in self.revisions.items():
+            readable = revisions & self.disk
+            kept = readable & {self.tagged.get(repository)} if delete_untagged else readable
+            revisions -= readable - kept
+            roots |= kept
         self.disk &= roots.union(*(parts(digest) for digest in roots))
