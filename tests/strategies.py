@@ -99,6 +99,7 @@ def made_profiles() -> Iterator[qs.RegistryProfile]:
         limit=4_000,
         warn_at=60,
         uploads_purged_every=MINUTE,
+        collect_batch=None,
         backfill=qs.Backfill(delay=3 * MINUTE, every=MINUTE, batch=1),
         **waiting | {"sweep_after": 0} | soon,
     )
