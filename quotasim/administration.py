@@ -99,6 +99,8 @@ class Administration(RegistryView):
             with a tag or not at all.
         InvalidReference : it is ``repo@untagged``.
         UnknownRepository, UnknownReference : no such repository, tag or manifest was ever here.
+        Locked : the repository is locked against writing, or read only.
+        ImmutableTagRefused : a tag would be moved, and this registry's tags do not move.
 
         Notes
         -----
@@ -134,6 +136,11 @@ class Administration(RegistryView):
         free = [tag for tag in tags if bound[tag] == NULL or force or ref.tag is not None]
         if not free and self.profile.delete_by_tag == "expire":
             raise NotRestorable(str(ref), "no tag that went with it is free: restore a tag")
+        for tag in free:
+            lookup.refuse_locked(engine, str(ref), layout.LOCK_WRITE, repository=repository, tag=tag)
+            if bound[tag] != NULL:
+                lookup.refuse_immutable(engine, str(ref), ("move", "keep"))
+        lookup.refuse_locked(engine, str(ref), layout.LOCK_WRITE, repository=repository)
         codes = [layout.OP_RESTORE] * int(state.read("deleted")[link]) + [layout.OP_TAG] * len(free)
         count = len(codes)
         engine.apply(

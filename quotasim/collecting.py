@@ -198,14 +198,13 @@ class GcRun:
         self.plan = plan
         self.done = 0
         self.total = int(plan.links.size + plan.blob_links.shape[0] + plan.blobs.size)
-        self._registry = registry
         self._engine = registry.engine
         self._ended = False
         self._stamp: object = plan.stamp
         self._garbage: Garbage | None = None  # what the policy found when it looked again
         self._since = self._event = len(self._engine.log)
-        if read_only:
-            self._engine.read_only = True
+        self._read_only = read_only
+        self._engine.read_only_runs += read_only
 
     def step(self, count: int = 1) -> GcResult:
         """Delete the next ``count`` things: manifests, then blob links, then blobs, in the plan's order.
@@ -278,7 +277,7 @@ class GcRun:
 
     def _end(self) -> None:
         self._ended = True
-        self._engine.read_only = False
+        self._engine.read_only_runs -= self._read_only
 
     def _look_again(self) -> None:
         """Note what is garbage still, where the policy looks again and something has changed since it did last.

@@ -142,7 +142,7 @@ class _Going:
     def objection(self, step: Step) -> Locked | Refused | None:
         """Return what a step is refused with, or None."""
         profile, link = self.engine.profile, step.link
-        if self.engine.read_only:
+        if self.engine.read_only_runs:
             return Locked(step.reference, "collection")
         if link in self.links or step.tag in self.tags:
             return None  # an earlier step has taken it along

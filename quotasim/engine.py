@@ -135,7 +135,7 @@ class Engine:
         self.settled_events = 0
         self.replicas = 1
         self.seed: int | None = None
-        self.read_only = False
+        self.read_only_runs = 0
         self.schedule: GcSchedule | None = None
 
     def branch(self) -> Engine:
@@ -145,6 +145,7 @@ class Engine:
         other.state = self.state.branch()
         other.ledger = self.ledger.branch()
         other.log = self.log.branch()
+        other.read_only_runs = 0  # the runs are not the branch's
         return other
 
     def sync(self) -> None:
@@ -217,7 +218,7 @@ class Engine:
             keeps_deleted=int(keeps_deleted),
             quarantines=int(profile.quarantine and not importing),
             recounts=int(profile.recounts),
-            read_only=int(self.read_only),
+            read_only=int(self.read_only_runs > 0),
             uncounting=int(self.ledger.uncounted.any()),
             reserves=int(profile.reserves),
             check_post=CHECKS[profile.check_post],
@@ -368,7 +369,9 @@ class Engine:
         """Return the time at which the next candidate or released blob falls due, or None. Entries may turn out to
         be void.
         """
-        when = due.next_due(self.names.arrays(), self.rules(self.state.now), self.state.queues(), self.state.cursor)
+        when = due.next_due(
+            self.names.arrays(), self.rules(self.state.now), self.state.waiting_queues(), self.state.cursor
+        )
         return None if when == NULL else max(int(when), self.state.now)
 
     def storable(self) -> Array:

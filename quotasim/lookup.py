@@ -144,7 +144,7 @@ def refuse_locked(
 
 def refuse_read_only(engine: Engine, reference: str) -> None:
     """Raise Locked while the registry is read only."""
-    if engine.read_only:
+    if engine.read_only_runs:
         raise Locked(reference, "collection")
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from quotasim import deletion, explain, lookup, outcomes, populate
-from quotasim.accounting.basis import scope_of_repositories
 from quotasim.administration import Administration
 from quotasim.collecting import Collecting
 from quotasim.engine import Engine, Outcome, operations
@@ -28,6 +27,7 @@ from quotasim.profiles.base import RegistryProfile
 from quotasim.requests import Requests
 from quotasim.results import DeleteResult, Preview, PushResult
 from quotasim.units import parse_duration, parse_size, parse_time
+from quotasim.uploads import scope_of
 
 if TYPE_CHECKING:
     import os
@@ -133,8 +133,7 @@ class Registry(Requests, Administration, Collecting):
         ]
         links = engine.add_links(np.full(len(rows), repository), np.array(rows))
         engine.sync()
-        scope = int(scope_of_repositories(engine.names, self.profile.scope, np.array([repository]))[0])
-        used = engine.ledger.counted()[scope]
+        scope, used = scope_of(engine, repository)
         codes = np.full(len(rows), layout.OP_PUSH)
         outcome = self._apply(codes, link=links, tag=np.array(tags), repository=np.full(len(rows), repository))
         return outcomes.push_result(self._engine, manifest, rows, outcome, scope, used, reference)

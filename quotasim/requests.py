@@ -6,24 +6,20 @@ limit where the kind looks at it, and what was accepted before a refusal stays.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from quotasim import lookup, outcomes
 from quotasim.accounting import selection
-from quotasim.accounting.basis import scope_of_repositories
 from quotasim.accounting.quota import Decision
 from quotasim.engine import Engine, Outcome, operations
 from quotasim.errors import InvalidReference, InvalidValue, UnknownBlob, UnknownUpload
 from quotasim.kernels import NULL, layout
-from quotasim.kernels.layout import Operations
 from quotasim.model.catalogue import add_manifest
 from quotasim.model.oci import Blob, Image, Index, parse_reference, parse_repository
 from quotasim.model.totals import exact_sum
 from quotasim.results import PushResult, UnfinishedUpload, UploadResult
 from quotasim.units import parse_duration, parse_size
-from quotasim.uploads import BlobOperations
+from quotasim.uploads import BlobOperations, apply_steps, blob_result, scope_of
 
 
 class Requests(BlobOperations):
@@ -104,14 +100,9 @@ class Requests(BlobOperations):
         where, row = self._blob_of(upload, blob)
         engine = self._engine
         codes = [layout.OP_RESERVE, layout.OP_UPLOAD][self._is_reserved(upload) :]
-        scope, used = _scope_of(engine, where)
-        outcome = _apply(engine, codes, where, upload, blob=row)
-        reference = f"{engine.names.repositories.values[where]}@{blob.digest}"
-        verdict = outcomes.verdict_of(engine, outcome, scope, used, reference)
-        accepted = verdict.decision is not Decision.REJECT
-        uploaded = exact_sum(engine.log.column("stored_bytes", outcome.first_event)) if accepted else 0
-        size = int(engine.content.graph().size[row])
-        return PushResult(accepted, blob.digest, uploaded, size - uploaded, verdict)
+        scope, used = scope_of(engine, where)
+        outcome = apply_steps(engine, codes, where, upload=upload, blob=row)
+        return blob_result(engine, outcome, scope, used, where, row)
 
     def cancel_upload(self, upload: int) -> int:
         """Give an upload up: DELETE. Returns the bytes that it had received.
@@ -121,7 +112,7 @@ class Requests(BlobOperations):
         UnknownUpload
         """
         where = _open(self._engine, upload)
-        outcome = _apply(self._engine, [layout.OP_CANCEL_UPLOAD], where, upload)
+        outcome = apply_steps(self._engine, [layout.OP_CANCEL_UPLOAD], where, upload=upload)
         return -exact_sum(self._engine.log.column("upload_bytes", outcome.first_event))
 
     def uploads(self) -> list[UnfinishedUpload]:
@@ -199,8 +190,8 @@ class Requests(BlobOperations):
             if _open(engine, row) != where or not self._is_reserved(row):
                 raise UnknownUpload(row)
             codes = codes[1:]
-        scope, used = _scope_of(engine, where)
-        outcome = _apply(engine, codes, where, row, link=link, tag=tag)
+        scope, used = scope_of(engine, where)
+        outcome = apply_steps(engine, codes, where, upload=row, link=link, tag=tag)
         return outcomes.push_result(
             engine, manifest, [int(engine.names.links.second[link])], outcome, scope, used, reference
         )
@@ -237,7 +228,7 @@ class Requests(BlobOperations):
         links = engine.add_links(np.full(rows.size, where), rows)
         tag = NULL if ref.tag is None else lookup.tag_row(engine, where, ref.tag)
         engine.sync()
-        scope, used = _scope_of(engine, where)
+        scope, used = scope_of(engine, where)
         pushes = operations(
             np.full(rows.size, layout.OP_PUSH),
             np.full(rows.size, self.now, np.int64),
@@ -249,13 +240,15 @@ class Requests(BlobOperations):
         where_done = engine.branch()
         outcome = where_done.apply(pushes, unlimited=True)
         if not outcome.refused:
+            kind = where_done.log.column("kind", outcome.first_event)
+            pushed = (kind == layout.OP_PUSH) | (kind == layout.OP_TAG)
+            needed = exact_sum(where_done.log.column("charged_bytes", outcome.first_event)[pushed])
             where_done = engine
             request = int(engine.state.add_uploads(1)[0])
-            needed = self._needed_for(pushes)
-            outcome = _apply(engine, [layout.OP_RESERVE], where, request, amount=needed)
+            outcome = apply_steps(engine, [layout.OP_RESERVE], where, upload=request, amount=needed)
             if not outcome.refused:
                 done = engine.apply(pushes, unlimited=True)
-                _apply(engine, [layout.OP_CANCEL_UPLOAD], where, request)
+                apply_steps(engine, [layout.OP_CANCEL_UPLOAD], where, upload=request)
                 outcome = Outcome(outcome.first_event, done.next_event, 0, 0)
         verdict = outcomes.verdict_of(where_done, outcome, scope, used, target)
         accepted = verdict.decision is not Decision.REJECT
@@ -284,21 +277,13 @@ class Requests(BlobOperations):
         is_index = engine.content.graph().kind[engine.names.links.second[readable]] == layout.KIND_INDEX
         return [*sorted(readable, key=dict(zip(readable, is_index.tolist(), strict=True)).__getitem__), link]
 
-    def _needed_for(self, pushes: Operations) -> int:
-        """Return what some pushes, without their tags, would add to the charge: done on a branch."""
-        trial = self._engine.branch()
-        untagged = pushes._replace(tag=np.full_like(pushes.tag, NULL))
-        outcome = trial.apply(untagged, unlimited=True)
-        pushed = trial.log.column("kind", outcome.first_event) == layout.OP_PUSH
-        return exact_sum(trial.log.column("charged_bytes", outcome.first_event)[pushed])
-
     def _step(
         self, where: int, upload: int, code: int, *, blob: int = NULL, link: int = NULL, amount: int = 0
     ) -> UploadResult:
         """Take one step, and say what became of it."""
         engine = self._engine
-        scope, used = _scope_of(engine, where)
-        outcome = _apply(engine, [code], where, upload, blob=blob, link=link, amount=amount)
+        scope, used = scope_of(engine, where)
+        outcome = apply_steps(engine, [code], where, upload=upload, blob=blob, link=link, amount=amount)
         verdict = outcomes.verdict_of(engine, outcome, scope, used, engine.names.repositories.values[where])
         is_open = bool(engine.state.read("upload_open")[upload])
         received = int(engine.state.read("upload_bytes")[upload])
@@ -340,36 +325,3 @@ def _open(engine: Engine, upload: int) -> int:
     if not 0 <= upload < is_open.size or not is_open[upload]:
         raise UnknownUpload(upload)
     return int(engine.state.read("upload_repository")[upload])
-
-
-def _scope_of(engine: Engine, repository: int) -> tuple[int, int]:
-    """Return (scope row, what the vendor counts there now) of a repository."""
-    scope = int(scope_of_repositories(engine.names, engine.profile.scope, np.array([repository]))[0])
-    return scope, engine.ledger.counted()[scope]
-
-
-def _apply(
-    engine: Engine,
-    codes: Sequence[int],
-    repository: int,
-    upload: int,
-    *,
-    blob: int = NULL,
-    link: int = NULL,
-    tag: int = NULL,
-    amount: int = 0,
-) -> Outcome:
-    """Apply steps of one request in one batch, now."""
-    count = len(codes)
-    return engine.apply(
-        operations(
-            np.array(codes),
-            np.full(count, engine.state.now, np.int64),
-            link=np.full(count, link),
-            tag=np.full(count, tag),
-            blob=np.full(count, blob),
-            repository=np.full(count, repository),
-            upload=np.full(count, upload),
-            amount=np.full(count, amount, np.int64),
-        )
-    )

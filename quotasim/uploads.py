@@ -92,26 +92,37 @@ class BlobOperations(RegistryView):
         engine = self._engine
         where, row = _blob_row(engine, repository, digest)
         lookup.refuse_locked(engine, repository, layout.LOCK_DELETE, repository=where)
-        return outcomes.delete_result(engine, _apply(engine, [layout.OP_UNLINK_BLOB], where, row))
+        return outcomes.delete_result(engine, apply_steps(engine, [layout.OP_UNLINK_BLOB], where, blob=row))
 
 
 def _put(engine: Engine, repository: int, blob: int, *, mounts: bool = False) -> PushResult:
     """Link a blob in a repository, and store it if it is not stored. A mount finds it so, and is its own request."""
     engine.sync()
-    scope = int(scope_of_repositories(engine.names, engine.profile.scope, np.array([repository]))[0])
-    used = engine.ledger.counted()[scope]
+    scope, used = scope_of(engine, repository)
+    codes, request, point = [layout.OP_UPLOAD], NULL, layout.POINT_BLOB
     if mounts:
+        codes, point = [layout.OP_RESERVE, layout.OP_UPLOAD], layout.POINT_MOUNT
         request = int(engine.state.add_uploads(1)[0])
-        outcome = _apply(engine, [layout.OP_RESERVE, layout.OP_UPLOAD], repository, blob, request, layout.POINT_MOUNT)
-    else:
-        outcome = _apply(engine, [layout.OP_UPLOAD], repository, blob)
-    reference = f"{engine.names.repositories.values[repository]}@{engine.content.digest(blob)}"
+    outcome = apply_steps(engine, codes, repository, upload=request, blob=blob, amount=point)
+    return blob_result(engine, outcome, scope, used, repository, blob)
+
+
+def blob_result(engine: Engine, outcome: Outcome, scope: int, used: int, repository: int, blob: int) -> PushResult:
+    """Return what became of a blob that came to a repository, whose scope had ``used`` bytes counted before."""
+    digest = engine.content.digest(blob)
+    reference = f"{engine.names.repositories.values[repository]}@{digest}"
     verdict = outcomes.verdict_of(engine, outcome, scope, used, reference)
     accepted = verdict.decision is not Decision.REJECT
     stored = exact_sum(engine.log.column("stored_bytes", outcome.first_event))
     uploaded = max(stored, 0) if accepted else 0
     size = int(engine.content.graph().size[blob])
-    return PushResult(accepted, engine.content.digest(blob), uploaded, size - uploaded, verdict)
+    return PushResult(accepted, digest, uploaded, size - uploaded, verdict)
+
+
+def scope_of(engine: Engine, repository: int) -> tuple[int, int]:
+    """Return (scope row, what the vendor counts there now) of a repository."""
+    scope = int(scope_of_repositories(engine.names, engine.profile.scope, np.array([repository]))[0])
+    return scope, engine.ledger.counted()[scope]
 
 
 def _blob_row(engine: Engine, repository: str, digest: str) -> tuple[int, int]:
@@ -124,17 +135,25 @@ def _blob_row(engine: Engine, repository: str, digest: str) -> tuple[int, int]:
     return where, row
 
 
-def _apply(
-    engine: Engine, codes: Sequence[int], repository: int, blob: int, request: int = NULL, amount: int = 0
+def apply_steps(
+    engine: Engine,
+    codes: Sequence[int],
+    repository: int,
+    *,
+    upload: int = NULL,
+    blob: int = NULL,
+    link: int = NULL,
+    tag: int = NULL,
+    amount: int = 0,
 ) -> Outcome:
+    """Apply the steps of one request in one batch, now."""
     count = len(codes)
+    rows = {"upload": upload, "blob": blob, "link": link, "tag": tag, "repository": repository}
     return engine.apply(
         operations(
             np.array(codes),
             np.full(count, engine.state.now, np.int64),
-            blob=np.full(count, blob),
-            repository=np.full(count, repository),
-            upload=np.full(count, request),
             amount=np.full(count, amount, np.int64),
+            **{name: np.full(count, row) for name, row in rows.items()},
         )
     )

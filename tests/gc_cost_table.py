@@ -7,12 +7,12 @@ from pathlib import Path
 
 from quotasim.gc.calibration import Prediction, Run, calibrate, predict, read_runs, spread
 
-from .kinds_table import table
+from . import pages
+from .pages import table
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "gc-cost.md"
 RUNS = ROOT / "data" / "gc_runs.csv"
-BEGIN, END = "<!-- made by tests/gc_cost_table.py: begin {} -->", "<!-- end {} -->"
 UNITS = ((86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1_000, "ms"))
 
 
@@ -90,14 +90,8 @@ def blocks() -> dict[str, str]:
 
 
 def filled(page: str) -> str:
-    """Return the page with its generated parts made anew; every part must be there once."""
-    for name, text in blocks().items():
-        begin, end = BEGIN.format(name), END.format(name)
-        assert page.count(begin) == page.count(end) == 1, name
-        before, rest = page.split(begin)
-        after = rest.split(end)[1]
-        page = f"{before}{begin}\n{text}\n{end}{after}"
-    return page
+    """Return the page with its generated parts made anew."""
+    return pages.filled(page, "tests/gc_cost_table.py", blocks())
 
 
 if __name__ == "__main__":

@@ -20,12 +20,12 @@ import quotasim as qs
 from quotasim import frames, plots
 from quotasim.profiles import PROFILES
 
-from .kinds_table import table
+from . import pages
+from .pages import table
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "timelines.md"
 IMAGES = ROOT / "docs" / "images"
-BEGIN, END = "<!-- made by tests/kind_stories.py: begin {} -->", "<!-- end {} -->"
 
 START = pd.Timestamp("2026-01-05T08:00", tz="UTC")
 """Hour 0: the first image is pushed."""
@@ -214,13 +214,8 @@ def fall(name: str, before: Row, after: list[Row], since: pd.Timestamp) -> str:
 
 
 def filled(page: str) -> str:
-    """Return the page with its tables made anew."""
-    for name, text in (("summary", summary()), ("moments", moments())):
-        begin, end = BEGIN.format(name), END.format(name)
-        assert page.count(begin) == page.count(end) == 1, name
-        before, rest = page.split(begin)
-        page = f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}"
-    return page
+    """Return the page with its generated parts made anew."""
+    return pages.filled(page, "tests/kind_stories.py", {"summary": summary(), "moments": moments()})
 
 
 # -- the pictures

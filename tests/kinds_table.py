@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,8 +11,10 @@ from quotasim.accounting.quota import Refusal
 from quotasim.profiles import PROFILES
 from quotasim.profiles.base import NOT_SOURCED
 
+from . import pages
+from .pages import table
+
 PAGE = Path(__file__).parent.parent / "docs" / "kinds.md"
-BEGIN, END = "<!-- made by tests/kinds_table.py: begin {} -->", "<!-- end {} -->"
 TIMES = (
     "untagged_after",
     "sweep_after",
@@ -65,12 +67,6 @@ def duration(microseconds: int | None) -> str:
     if microseconds is None:
         return "never"
     return "at once" if microseconds == 0 else qs.format_duration(microseconds)
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def roles(profile: qs.RegistryProfile) -> str:
@@ -260,14 +256,8 @@ def blocks() -> dict[str, str]:
 
 
 def filled(page: str) -> str:
-    """Return the page with its generated parts made anew; every part must be there once."""
-    for name, text in blocks().items():
-        begin, end = BEGIN.format(name), END.format(name)
-        assert page.count(begin) == page.count(end) == 1, name
-        before, rest = page.split(begin)
-        after = rest.split(end)[1]
-        page = f"{before}{begin}\n{text}\n{end}{after}"
-    return page
+    """Return the page with its generated parts made anew."""
+    return pages.filled(page, "tests/kinds_table.py", blocks())
 
 
 if __name__ == "__main__":

@@ -306,8 +306,9 @@ class Pair:
             except oracle.NotRestorable:
                 with pytest.raises(NotRestorable):
                     self.engine.restore(reference, force=force)
-            except oracle.Refused:
-                raise
+            except (oracle.Locked, oracle.Refused) as refused:
+                with pytest.raises(Locked if isinstance(refused, oracle.Locked) else ImmutableTagRefused):
+                    self.engine.restore(reference, force=force)
             else:
                 self.engine.restore(reference, force=force)
 

@@ -10,7 +10,9 @@ import sys
 import quotasim as qs
 from quotasim.profiles import PROFILES
 
-from .kinds_table import BEGIN, END, PAGE, table
+from . import pages
+from .kinds_table import PAGE
+from .pages import table
 
 NAME = "a real registry"
 SHOWN = ("charged_bytes", "stored_bytes", "limit_bytes")
@@ -34,9 +36,7 @@ def text(registry: qs.Registry) -> str:
 
 def filled(page: str, made: str) -> str:
     """Return the page with the table made anew."""
-    begin, end = BEGIN.format(NAME).replace("kinds_table", "real_comparison_table"), END.format(NAME)
-    before, rest = page.split(begin)
-    return f"{before}{begin}\n{made}\n{end}{rest.split(end)[1]}"
+    return pages.filled(page, "tests/real_comparison_table.py", {NAME: made})
 
 
 if __name__ == "__main__":

@@ -80,6 +80,30 @@ def test_one_tag_comes_back_and_moves_only_by_force():
     assert registry.pull(f"app@{SECOND.digest}") == SECOND.digest
 
 
+def test_a_lock_and_a_run_forbid_to_restore_and_nothing_is_half_done():
+    registry = new(KEEPING)
+    registry.push("app:1", IMAGE)
+    registry.delete("app:1")
+    registry.lock("app/", write=False, delete=True)
+    version = registry.version
+    for reference in ("app:1", f"app@{IMAGE.digest}"):
+        with pytest.raises(qs.Locked):
+            registry.restore(reference)
+    assert registry.version == version
+    registry.unlock("app/")
+    run = registry.start_gc(read_only=True)
+    with pytest.raises(qs.Locked, match="collection"):
+        registry.restore("app:1")
+    run.finish()
+    assert registry.restore("app:1") == IMAGE.digest
+    fixed = new(replace(KEEPING, immutable_tags="move", immutable_refusal=PROFILES["gar"].immutable_refusal))
+    fixed.push("app:1", IMAGE)
+    fixed.delete("app:1")
+    fixed.push("app:1", SECOND)
+    with pytest.raises(qs.ImmutableTagRefused):
+        fixed.restore("app:1", force=True)
+
+
 def test_a_push_of_what_is_deleted_brings_it_back_without_a_byte():
     registry = new(KEEPING)
     registry.push("app:1", IMAGE)

@@ -37,14 +37,14 @@ def new(kind="distribution-2.8", **changes):
 
 def doomed(kind="distribution-2.8"):
     """A registry with a deleted image whose bytes are still there, past every grace."""
-    registry = new(kind, collection="manual", untagged_after=None, restorable_for=None, loose_blobs_after=None)
-    if registry.profile.delete_by_tag == "expire":
-        registry = new(kind, collection="manual", delete_by_tag="manifest", **dict.fromkeys(WAITS))
+    waits = dict.fromkeys(WAITS)
+    by_tag = PROFILES[kind].delete_by_tag
+    registry = new(kind, collection="manual", delete_by_tag="manifest" if by_tag == "expire" else by_tag, **waits)
     registry.push("team/app:kept", qs.Image([], CONFIGS[3]))
     registry.push("team/app:1", OLD)
-    registry.untag("team/app:1") if registry.profile.most_tags_on_delete == 0 else None
-    if registry.profile.immutable_tags != "keep":
-        registry.delete(f"team/app@{OLD.digest}")
+    if registry.profile.most_tags_on_delete == 0:
+        registry.untag("team/app:1")
+    registry.delete(f"team/app@{OLD.digest}")
     registry.advance("30d")
     return registry
 
@@ -113,6 +113,16 @@ def test_a_registry_that_is_read_only_refuses_what_would_be_lost():
     assert registry.push("team/app:2", SECOND).accepted
     assert registry.damage() == []
     registry.check()
+
+
+def test_the_registry_is_read_only_until_the_last_such_run_ends_and_a_branch_never_is():
+    registry = doomed()
+    one, other = registry.start_gc(read_only=True), registry.start_gc(read_only=True)
+    assert registry.branch().push("team/app:2", SECOND).accepted
+    one.abort()
+    assert not registry.push("team/app:2", SECOND).accepted
+    other.finish()
+    assert registry.push("team/app:2", SECOND).accepted
 
 
 @pytest.mark.parametrize("kind", ["distribution-2.8", "harbor", "refcount"])

@@ -92,6 +92,7 @@ from quotasim.kernels.layout import (
     PHASE_AFTER,
     PHASE_BEFORE,
     PHASE_OPERATION,
+    POINT_MOUNT,
     REASON_IMMUTABLE,
     REASON_LOCKED,
     REASON_NONE,
@@ -566,6 +567,8 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
                 cursor[CURSOR_REFUSED] += 1
                 if upload_row != NULL and (kind == OP_PUSH or kind == OP_UPLOAD):
                     roll_back(names, held, rules, ledger, upload_row, log, row)
+                    if kind == OP_PUSH or amount == POINT_MOUNT:  # the bytes of an upload can be sent again
+                        held.upload_open[upload_row] = 0
                 if upload_row != NULL:
                     post_event(names, held, rules, ledger, log, row)
             elif cursor[CURSOR_REMOVED_LINK] == NULL or removed != NULL:

@@ -162,8 +162,6 @@ def roll_back(names, held, rules, ledger, upload, log, row):
 @part
 def reserve(graph, names, held, rules, ledger, cursor, upload, blob, link, amount, repository, log, row, event):
     """The arrival of the request that ends with a blob's, a manifest's or a copy's being there, in event ``row``."""
-    if held.upload_event[upload] == NULL:
-        _open(held, upload, repository, event)
     need, check = amount, rules.check_copy
     if link != NULL:
         check, need = rules.check_put_manifest, np.int64(0)
@@ -176,6 +174,8 @@ def reserve(graph, names, held, rules, ledger, cursor, upload, blob, link, amoun
     if _fails(held, rules, ledger, check, scope_of(names, rules, repository), repository, need):
         cursor[CURSOR_NEEDED] = need
         return np.int64(REASON_QUOTA)
+    if held.upload_event[upload] == NULL:  # a request without a body
+        _open(held, upload, repository, event)
     held.upload_reserved[upload] = need if rules.reserves else np.int64(0)
     log.drift_bytes[row] = held.upload_reserved[upload]
     return np.int64(REASON_NONE)

@@ -57,6 +57,22 @@ class Backfill:
 
 
 DEFAULT_POLICY = "default"
+LIMIT_FIELDS = (
+    "check_post",
+    "check_patch",
+    "check_put_blob",
+    "check_put_manifest",
+    "check_mount",
+    "check_copy",
+    "reserves",
+    "patch_refusal_cancels",
+    "refused_after",
+    "counter",
+    "recounts",
+    "backfill",
+)
+"""What says how a limit is looked at: a kind without one has one source for all."""
+
 NOT_SOURCED = frozenset({"name", "title", "sources"})
 
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from quotasim.accounting.basis import Basis, Scope
 from quotasim.accounting.quota import Refusal
 from quotasim.gc.policy import GcPolicy
-from quotasim.profiles.base import RegistryProfile, Source
+from quotasim.profiles.base import LIMIT_FIELDS, RegistryProfile, Source
 from quotasim.units import parse_duration
 
 
@@ -33,24 +33,7 @@ _UPLOADS = "registry/storage/purgeuploads.go, docs/content/about/configuration.m
 
 # What no version has: quotas and what goes with them, waits, quarantine.
 _NONE = {
-    **dict.fromkeys(
-        (
-            "check_post",
-            "check_patch",
-            "check_put_blob",
-            "check_put_manifest",
-            "check_mount",
-            "check_copy",
-            "reserves",
-            "patch_refusal_cancels",
-            "refused_after",
-            "counter",
-            "recounts",
-            "backfill",
-            "report_every",
-        ),
-        _NO_QUOTA,
-    ),
+    **dict.fromkeys((*LIMIT_FIELDS, "report_every"), _NO_QUOTA),
     "loose_blobs_after": _read("registry/storage/garbagecollect.go", "nothing leaves the disk by itself"),
     "restorable_for": _read("registry/handlers/manifests.go", "a deletion is final"),
     "collect_batch": _read("registry/storage/garbagecollect.go", "a run takes everything"),

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from quotasim.accounting.basis import Basis, Scope
 from quotasim.accounting.quota import Refusal
 from quotasim.gc.policy import GcPolicy
-from quotasim.profiles.base import RegistryProfile, Source
+from quotasim.profiles.base import LIMIT_FIELDS, RegistryProfile, Source
 from quotasim.units import parse_duration
 
 _DELETE = "https://cloud.google.com/sdk/gcloud/reference/artifacts/docker/images/delete"
@@ -109,18 +109,7 @@ GAR = RegistryProfile(
             "uploads_purged_every": _assumed("not said; the default of CNCF distribution is taken"),
             "quarantine": _assumed("there is none"),
             "replicas": _assumed("a multi-region repository is charged as one"),
-            "check_post": _NO_LIMIT,
-            "check_patch": _NO_LIMIT,
-            "check_put_blob": _NO_LIMIT,
-            "check_put_manifest": _NO_LIMIT,
-            "check_mount": _NO_LIMIT,
-            "check_copy": _NO_LIMIT,
-            "reserves": _NO_LIMIT,
-            "patch_refusal_cancels": _NO_LIMIT,
-            "refused_after": _NO_LIMIT,
-            "counter": _NO_LIMIT,
-            "recounts": _NO_LIMIT,
-            "backfill": _NO_LIMIT,
+            **dict.fromkeys(LIMIT_FIELDS, _NO_LIMIT),
             "report_every": _assumed("a lag is assumed, no cache"),
             "gc_policies": _assumed("no other way of running the collector is modelled"),
             "gc": _assumed("what no image names goes within a day"),

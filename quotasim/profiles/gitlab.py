@@ -5,7 +5,7 @@ from types import MappingProxyType
 from quotasim.accounting.basis import Basis, Scope
 from quotasim.accounting.quota import Refusal
 from quotasim.gc.policy import GcPolicy
-from quotasim.profiles.base import RegistryProfile, Source
+from quotasim.profiles.base import LIMIT_FIELDS, RegistryProfile, Source
 from quotasim.units import parse_duration
 
 # Read in a fork that adds a benchmark tool only; the original is gitlab.com/gitlab-org/container-registry.
@@ -90,18 +90,7 @@ GITLAB = RegistryProfile(
             "quarantine": _assumed("there is none"),
             "replicas": _assumed("Geo sites are not modelled"),
             "referrer_refusal": _assumed("a subject can be deleted; only its collection waits for its referrers"),
-            "check_post": _NO_QUOTA,
-            "check_patch": _NO_QUOTA,
-            "check_put_blob": _NO_QUOTA,
-            "check_put_manifest": _NO_QUOTA,
-            "check_mount": _NO_QUOTA,
-            "check_copy": _NO_QUOTA,
-            "reserves": _NO_QUOTA,
-            "patch_refusal_cancels": _NO_QUOTA,
-            "refused_after": _NO_QUOTA,
-            "counter": _NO_QUOTA,
-            "recounts": _NO_QUOTA,
-            "backfill": _NO_QUOTA,
+            **dict.fromkeys(LIMIT_FIELDS, _NO_QUOTA),
             "report_every": _doc(
                 "docs/spec/gitlab/api.md", "sizes of groups are cached for 5 minutes, taken to run from the start"
             ),

@@ -4,7 +4,7 @@ from types import MappingProxyType
 
 from quotasim.accounting.basis import Basis, Scope
 from quotasim.gc.policy import GcPolicy
-from quotasim.profiles.base import RegistryProfile, Source
+from quotasim.profiles.base import LIMIT_FIELDS, RegistryProfile, Source
 
 _OWN = Source(
     "docs/semantics.md, section 3", "own", "2026-11-24", "plain reference counting; no vendor works exactly so"
@@ -24,6 +24,7 @@ REFCOUNT = RegistryProfile(
     sources=MappingProxyType(
         dict.fromkeys(
             (
+                *LIMIT_FIELDS,
                 "warn_at",
                 "refusal",
                 "collects_untagged_pushes",
@@ -63,18 +64,6 @@ REFCOUNT = RegistryProfile(
                 "quarantine",
                 "replicas",
                 "referrer_refusal",
-                "check_post",
-                "check_patch",
-                "check_put_blob",
-                "check_put_manifest",
-                "check_mount",
-                "check_copy",
-                "reserves",
-                "patch_refusal_cancels",
-                "refused_after",
-                "counter",
-                "recounts",
-                "backfill",
                 "report_every",
             ),
             _OWN,

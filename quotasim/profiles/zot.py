@@ -5,7 +5,7 @@ from types import MappingProxyType
 from quotasim.accounting.basis import Basis, Scope
 from quotasim.accounting.quota import Refusal
 from quotasim.gc.policy import GcPolicy
-from quotasim.profiles.base import RegistryProfile, Source
+from quotasim.profiles.base import LIMIT_FIELDS, RegistryProfile, Source
 from quotasim.units import parse_duration
 
 
@@ -86,18 +86,7 @@ ZOT = RegistryProfile(
             "quarantine": _assumed("there is none"),
             "replicas": _assumed("a synchronised registry is one of its own"),
             "referrer_refusal": _code(_ROUTES, "a subject can be deleted"),
-            "check_post": _NO_QUOTA,
-            "check_patch": _NO_QUOTA,
-            "check_put_blob": _NO_QUOTA,
-            "check_put_manifest": _NO_QUOTA,
-            "check_mount": _NO_QUOTA,
-            "check_copy": _NO_QUOTA,
-            "reserves": _NO_QUOTA,
-            "patch_refusal_cancels": _NO_QUOTA,
-            "refused_after": _NO_QUOTA,
-            "counter": _NO_QUOTA,
-            "recounts": _NO_QUOTA,
-            "backfill": _NO_QUOTA,
+            **dict.fromkeys(LIMIT_FIELDS, _NO_QUOTA),
             "report_every": _assumed("files are counted when asked"),
             "gc_policies": _assumed("no other way of running the collector is modelled"),
             "gc": _code(_GC, "untagged, in no index, without a subject, older than the delay; then blobs as old"),

@@ -125,21 +125,18 @@ class OracleRegistry(Operations):
         tree = self.reach({digest}, self.linked_in(repository), children=True, referrers=follows)
         pieces = [(other, None) for other in sorted(tree & readable - {digest})] + [(digest, tag)]
 
-        def copy_all() -> None:
+        backup, before = self._tables(), self.charge(self._scope(target))
+        try:
             for other, name in pieces:
                 self._push(target, self.manifests[other], name)
-
-        needed = self._added_by(
-            target, lambda: [self._push(target, self.manifests[other], None) for other, _ in pieces]
-        )
-        if self._fails(self.rules.check_copy, target, needed):
-            return False
-        backup = self._tables()
-        try:
-            copy_all()
         except (Locked, Refused):
             self.__dict__ = backup
             return False
+        needed, done = self.charge(self._scope(target)) - before, self._tables()
+        self.__dict__ = backup
+        if self._fails(self.rules.check_copy, target, needed):
+            return False
+        self.__dict__ = done
         self._settle(self.now)
         return True
 
@@ -163,6 +160,9 @@ class OracleRegistry(Operations):
         free = [tag for _, tag, _ in sorted(tags) if (repository, tag, "") not in self.tags or force]
         if not free and self.rules.delete_by_tag == "expire":
             raise NotRestorable
+        self._forbid("write", [(repository,), *((repository, "tag", tag) for tag in free)])
+        if self.rules.immutable_tags != "off" and any((repository, tag, "") in self.tags for tag in free):
+            raise Refused("immutable")
         if link in self.hidden:
             self._show(*link)
         for tag in free:
