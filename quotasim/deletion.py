@@ -89,7 +89,7 @@ def objections(engine: Engine, steps: Sequence[Step]) -> tuple[list[tuple[Step, 
     whole: dict[int, None] = {}
     going = _Going(engine)
     for step in steps:
-        if step.link not in going.links and not going.takes_tag_only(step):
+        if not going.has_taken(step) and not going.takes_tag_only(step):
             whole[step.link] = None
         problem = going.objection(step)
         if problem is None:
@@ -135,6 +135,15 @@ class _Going:
             locks |= int(state.read("link_lock")[link]) | int(state.read("repository_lock")[names.links.first[link]])
         return bool(locks & layout.LOCK_DELETE)
 
+    def has_taken(self, step: Step) -> bool:
+        """Return whether an earlier step has taken along what a step means, or has hidden it with its last tag."""
+        link = step.link
+        if link in self.links or step.tag in self.tags:
+            return True
+        if self.engine.profile.delete_by_tag != "expire" or self.tags_of(link) or self.parents_of(link):
+            return False
+        return bool(selection.tags_of(self.engine.names, self.engine.state, link))
+
     def takes_tag_only(self, step: Step) -> bool:
         """Return whether a step leaves the manifest where it is."""
         return step.code == layout.OP_UNTAG or (step.tag != NULL and len(self.tags_of(step.link)) > 1)
@@ -144,8 +153,8 @@ class _Going:
         profile, link = self.engine.profile, step.link
         if self.engine.read_only_runs:
             return Locked(step.reference, "collection")
-        if link in self.links or step.tag in self.tags:
-            return None  # an earlier step has taken it along
+        if self.has_taken(step):
+            return None
         if self.takes_tag_only(step):
             if self.is_locked(NULL, [step.tag]):
                 return Locked(step.reference, "delete")
@@ -172,7 +181,7 @@ class _Going:
 
     def take(self, step: Step) -> None:
         """Let a step happen that nothing refuses."""
-        if step.link in self.links or step.tag in self.tags:
+        if self.has_taken(step):
             return
         if self.takes_tag_only(step):
             self.tags.add(step.tag)

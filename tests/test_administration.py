@@ -185,6 +185,16 @@ def test_quay_restores_a_tag_for_two_weeks():
         registry.restore("team/app:1")
 
 
+def test_quay_hides_with_the_last_tag_and_what_is_hidden_is_not_refused_for_its_lock():
+    registry = new("quay")
+    registry.push("team/app:1", IMAGE)
+    registry.lock(f"team/app@{IMAGE.digest}", delete=False)
+    both = ["team/app:1", f"team/app@{IMAGE.digest}"]
+    assert not any(hazard.severity == "blocking" for hazard in registry.hazards(delete=both))
+    assert registry.hazards(delete=both[1:])[0].kind == "locked"
+    assert registry.delete(*both).untagged == ("team/app:1",)
+
+
 @pytest.mark.parametrize(
     ("reference", "error"),
     [
