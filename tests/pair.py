@@ -525,7 +525,10 @@ def run_out(branch: oracle.OracleRegistry) -> Totals:
     """
     found = {branch.now: totals_of(branch)}
     if branch.rules.collection == "manual":
-        branch.advance(branch.rules.gc.grace)
+        over = branch.now + branch.rules.gc.grace
+        while branch.now < over:  # unfinished uploads are purged meanwhile, and what is reserved for them given back
+            branch.advance(min(branch.instants() | {over}) - branch.now)
+            found[branch.now] = totals_of(branch)
         with contextlib.suppress(oracle.CollectionAborted):
             branch.apply(branch.plan_gc())
     end = branch.now + LONG
