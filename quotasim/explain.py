@@ -21,6 +21,7 @@ from quotasim.model.totals import exact_sum
 from quotasim.results import HeldBlob, Preview, TimelineRow, Why
 
 if TYPE_CHECKING:
+    from quotasim.gc.schedule import GcSchedule
     from quotasim.registry import Registry
 
 
@@ -146,8 +147,8 @@ def _collect(registry: Registry) -> None:
     """Let everything come back that will: by time where the kind collects by itself, else by one run of its
     collector, once every grace is over.
     """
-    if registry.engine.schedule is not None:
-        _run_schedule(registry)
+    if (schedule := registry.engine.schedule) is not None:
+        _run_schedule(registry, schedule)
         return
     if registry.profile.collection == "manual":
         if registry.profile.gc.grace:
@@ -159,18 +160,15 @@ def _collect(registry: Registry) -> None:
         registry.engine.apply(until=due)
 
 
-def _run_schedule(registry: Registry) -> None:
+def _run_schedule(registry: Registry, schedule: GcSchedule) -> None:
     """Let the scheduled runs happen, until one after every grace has nothing to do."""
-    schedule = registry.engine.schedule
-    assert schedule is not None
     settled = registry.now + registry.profile.gc_policy(schedule.policy).grace
-    while True:
+    idle = False
+    while not idle or registry.now < settled:
         before = len(registry.engine.log)
-        schedule = registry.engine.schedule or schedule
         registry.let_pass(schedule.next_run)
         idle = len(registry.engine.log) - before <= 1  # the run itself
-        if idle and registry.now >= settled:
-            return
+        schedule = schedule.after_run()
 
 
 _CAUSES = {

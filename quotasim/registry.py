@@ -259,7 +259,7 @@ class Registry(Requests, Administration, Collecting):
         return lookup.digest_of(self._engine, link)
 
     def advance(self, duration: str | timedelta | None = None, *, to: str | datetime | None = None) -> None:
-        """Let time pass, by a duration (``"5min"``) or to a time; what falls due happens.
+        """Let time pass, by a duration (``"5min"``) or to a time; what falls due, and scheduled runs, happen.
 
         Raises
         ------
