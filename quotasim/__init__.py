@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from quotasim.accounting.selection import Hazard
     from quotasim.accounting.sharing import SharingRow
     from quotasim.clients import ClientPush, push_together
-    from quotasim.collecting import GcRun
     from quotasim.comparison import Difference, KindRow, compare
     from quotasim.errors import (
         CollectionAborted,
@@ -64,6 +63,7 @@ if TYPE_CHECKING:
         Usage,
         Why,
     )
+    from quotasim.runs import GcMarking, GcRun
     from quotasim.units import (
         format_bytes,
         format_duration,
@@ -88,6 +88,7 @@ __all__ = [
     "Difference",
     "DigestConflict",
     "GateFailed",
+    "GcMarking",
     "GcPlan",
     "GcPolicy",
     "GcResult",
@@ -155,7 +156,6 @@ _MODULES = {
     "accounting.selection": ("Hazard",),
     "accounting.sharing": ("SharingRow",),
     "clients": ("ClientPush", "push_together"),
-    "collecting": ("GcRun",),
     "comparison": ("Difference", "KindRow", "compare"),
     "gc.plan": ("GcPlan",),
     "gc.policy": ("GcPolicy",),
@@ -175,6 +175,7 @@ _MODULES = {
         "Usage",
         "Why",
     ),
+    "runs": ("GcMarking", "GcRun"),
     "units": (
         "format_bytes",
         "format_duration",

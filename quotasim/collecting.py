@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
-import numpy.typing as npt
 
 from quotasim.accounting.selection import tags_of
 from quotasim.engine import operations
-from quotasim.errors import CollectionAborted, InvalidValue, RunEnded, StalePlan
+from quotasim.errors import CollectionAborted, InvalidValue, StalePlan
 from quotasim.gc.cost import CostModel, RunEstimate, Work, estimate
-from quotasim.gc.plan import Garbage, GcPlan, find_garbage
+from quotasim.gc.plan import GcPlan
 from quotasim.gc.policy import GcPolicy
 from quotasim.gc.schedule import GcSchedule
 from quotasim.kernels import NULL, layout
-from quotasim.model.totals import exact_sum
 from quotasim.results import Damage, GcResult
+from quotasim.runs import GcMarking, GcRun
 from quotasim.units import parse_duration, parse_time
 from quotasim.view import RegistryView
 
-__all__ = ["Collecting", "GcRun"]
-
-_CODES = (layout.OP_COLLECT, layout.OP_UNLINK_BLOB, layout.OP_SWEEP)
+__all__ = ["Collecting"]
 
 
 class Collecting(RegistryView):
@@ -39,8 +34,7 @@ class Collecting(RegistryView):
         """
         if gc_plan.stamp is not self._engine.state.stamp:
             raise StalePlan(gc_plan.version, self.version)
-        run = GcRun(self, gc_plan, read_only=False)
-        return run.finish()
+        return GcRun(self._engine, gc_plan, read_only=False).finish()
 
     def start_gc(self, policy: GcPolicy | str | None = None, *, read_only: bool = False) -> GcRun:
         """Mark now, and return a run that deletes step by step what was garbage now, while the registry goes on.
@@ -56,7 +50,7 @@ class Collecting(RegistryView):
 
         Notes
         -----
-        Marking takes no simulated time: whatever happens later happens after it, which is the worst case. What the
+        Whatever happens later happens after marking; :meth:`start_marking` is for what happens meanwhile. What the
         run deletes although something has come to hold it is in :meth:`damage`.
 
         Examples
@@ -73,7 +67,37 @@ class Collecting(RegistryView):
         >>> [layer.digest in damage.missing for damage in registry.damage()]
         [True]
         """
-        return GcRun(self, self.plan_gc(policy), read_only=read_only)
+        return GcRun(self._engine, self.plan_gc(policy), read_only=read_only)
+
+    def start_marking(self, policy: GcPolicy | str | None = None, *, read_only: bool = False) -> GcMarking:
+        """Begin a collection that marks repository by repository, while the registry goes on.
+
+        Parameters
+        ----------
+        policy, read_only : as of :meth:`start_gc`.
+
+        Raises
+        ------
+        InvalidValue : as of :meth:`plan_gc`.
+
+        Examples
+        --------
+        What is pushed to a repository that was walked already is not marked, and goes with bytes that are new.
+
+        >>> from quotasim import Blob, Image, Registry
+        >>> registry = Registry("distribution-2.8")
+        >>> _ = registry.push("a:1", Image([Blob.synthetic("old", 100)]))
+        >>> _ = registry.push("b:1", Image([Blob.synthetic("other", 100)]))
+        >>> marking = registry.start_marking()
+        >>> marking.walk()
+        ('a',)
+        >>> _ = registry.push("a:2", Image([Blob.synthetic("early", 7)]))
+        >>> _ = registry.push("b:2", Image([Blob.synthetic("late", 7)]))
+        >>> _ = marking.sweep().finish()
+        >>> [damage.tags for damage in registry.damage()]
+        [('2',)]
+        """
+        return GcMarking(self._engine, self.gc_policy(policy), read_only=read_only)
 
     def schedule_gc(self, every: str | None, *, first: str | datetime | None = None, policy: str = "default") -> None:
         """Run the collector at fixed intervals as time passes, each run whole and at once.
@@ -183,135 +207,3 @@ class Collecting(RegistryView):
             ),
             model,
         )
-
-
-class GcRun:
-    """A collection under way: what was garbage when it began goes, one thing after another.
-
-    Attributes
-    ----------
-    plan : what it marked.
-    done, total : things deleted, or passed over, so far; and in all.
-    """
-
-    def __init__(self, registry: Collecting, plan: GcPlan, *, read_only: bool) -> None:
-        self.plan = plan
-        self.done = 0
-        self.total = int(plan.links.size + plan.blob_links.shape[0] + plan.blobs.size)
-        self._engine = registry.engine
-        self._ended = False
-        self._stamp: object = plan.stamp
-        self._garbage: Garbage | None = None  # what the policy found when it looked again
-        self._since = self._event = len(self._engine.log)
-        self._read_only = read_only
-        self._engine.read_only_runs += read_only
-
-    def step(self, count: int = 1) -> GcResult:
-        """Delete the next ``count`` things: manifests, then blob links, then blobs, in the plan's order.
-
-        Where the policy ``rechecks``, what something holds by now is passed over.
-
-        Raises
-        ------
-        RunEnded : the run is finished or was aborted.
-        InvalidValue : ``count`` below 1.
-        """
-        if self._ended:
-            raise RunEnded
-        if count < 1:
-            raise InvalidValue("count", count, "1 or more")
-        engine = self._engine
-        self._look_again()
-        links, blob_links, blobs = self._next(count)
-        if self._garbage is not None:
-            links = links[np.isin(links, self._garbage.links)]
-            blob_links = blob_links[np.isin(_keys(blob_links), _keys(self._garbage.blob_links))]
-            blobs = blobs[np.isin(blobs, self._garbage.blobs)]
-        first = self.done == 0
-        drifted = any(engine.ledger.drifts())  # in any scope: their sum may be 0
-        recounts = int(engine.profile.recounts and drifted and self.done + count >= self.total)
-        self.done = min(self.done + count, self.total)
-        counts = [int(first), links.size, blob_links.shape[0], blobs.size, recounts]
-        codes = np.repeat([layout.OP_GC, *_CODES, layout.OP_RECOUNT], counts)
-        empty = [np.full(size, NULL, np.int32) for size in counts]
-        outcome = engine.apply(
-            operations(
-                codes,
-                np.full(codes.size, engine.state.now, np.int64),
-                link=np.concatenate((empty[0], links, *empty[2:])),
-                blob=np.concatenate((*empty[:2], blob_links[:, 1], blobs, empty[4])),
-                repository=np.concatenate(
-                    (empty[0], engine.names.links.first[links], blob_links[:, 0], empty[3], empty[4])
-                ),
-            ),
-            cause=NULL if first else self._event,
-        )
-        if first:
-            self._event = outcome.first_event
-        self._stamp = engine.state.stamp
-        if self.done == self.total:
-            self._end()
-        charged = exact_sum(engine.log.column("charged_bytes", outcome.first_event))
-        stored = exact_sum(engine.log.column("stored_bytes", outcome.first_event))
-        return GcResult(int(links.size), int(blobs.size), -charged, -stored)
-
-    def finish(self) -> GcResult:
-        """Delete all that is left.
-
-        Raises
-        ------
-        RunEnded
-        """
-        return self.step(max(self.total - self.done, 1))
-
-    def abort(self) -> None:
-        """Stop where it is: what was not deleted is garbage for the next run.
-
-        Raises
-        ------
-        RunEnded
-        """
-        if self._ended:
-            raise RunEnded
-        self._end()
-
-    def _end(self) -> None:
-        self._ended = True
-        self._engine.read_only_runs -= self._read_only
-
-    def _look_again(self) -> None:
-        """Note what is garbage still, where the policy looks again and something has changed since it did last.
-
-        Grace is over for what the run marked, and what it has itself released does not wait anew; but what was pushed
-        or uploaded since it marked is passed over.
-        """
-        engine, policy = self._engine, self.plan.policy
-        if not policy.rechecks or engine.state.stamp is self._stamp:
-            return
-        nothing = np.empty(0, np.int32)
-        self._garbage = Garbage(nothing, nothing.reshape(0, 2), nothing, 0)
-        with suppress(CollectionAborted):
-            at_once = replace(policy, grace=0)
-            found = find_garbage(engine.content, engine.names, engine.state, engine.log, at_once, engine.state.now)
-            stored, pushed = engine.state.read("stored_event"), engine.state.read("link_event")
-            self._garbage = Garbage(
-                found.links[pushed[found.links] < self._since],
-                found.blob_links[stored[found.blob_links[:, 1]] < self._since],
-                found.blobs[stored[found.blobs] < self._since],
-                found.visited_references,
-            )
-
-    def _next(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the parts of the plan that are next."""
-        parts = (self.plan.links, self.plan.blob_links, self.plan.blobs)
-        found, start = [], 0
-        for part in parts:
-            low, high = max(self.done - start, 0), max(self.done + count - start, 0)
-            found.append(part[low:high])
-            start += part.shape[0]
-        return found[0], found[1], found[2]
-
-
-def _keys(pairs: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-    """Return pairs, int32[n, 2], as numbers."""
-    return (pairs[:, 0].astype(np.int64) << layout.WORD) | pairs[:, 1]

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from quotasim.accounting.basis import basis_bytes
 from quotasim.accounting.ledger import Ledger
 from quotasim.errors import TimeReversed
+from quotasim.gc.marking import Inventory
 from quotasim.gc.policy import REFERRER_BITS
 from quotasim.gc.schedule import GcSchedule
 from quotasim.kernels import NULL, due, layout, replay, sharing
@@ -152,6 +153,10 @@ class Engine:
         """Give every catalogue row its place in the columns."""
         self.state.sync(self.content, self.names)
         self.ledger.sync(self.content, self.names)
+
+    def inventory(self) -> Inventory:
+        """What a collector looks at; :meth:`sync` comes before it."""
+        return Inventory(self.content, self.names, self.state, self.log)
 
     def add_links(self, repository: Array, manifest: Array) -> Array:
         """Return the link rows of (repository, manifest) pairs, int32[n], adding new ones. O(n + children of indexes).

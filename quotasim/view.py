@@ -89,9 +89,7 @@ class RegistryView:
             upload_bytes=figures["upload_bytes"],
             replicated_bytes=figures["charged_bytes"] * engine.replicas if profile.replicas == "billed" else None,
             stored_bytes=figures["stored_bytes"],
-            reclaimable_bytes=reclaimable_bytes(
-                engine.content, engine.names, engine.state, engine.log, profile.gc, self.now
-            ),
+            reclaimable_bytes=reclaimable_bytes(engine.inventory(), profile.gc, self.now),
             limit_bytes=profile.displayed_limit,
             unknown_size_count=figures["unknown_size_count"],
         )
@@ -209,8 +207,16 @@ class RegistryView:
         """
         engine = self._engine
         engine.sync()
-        chosen = self.profile.gc_policy(policy) if isinstance(policy, str) else policy or self.profile.gc
-        return plan(engine.content, engine.names, engine.state, engine.log, chosen, self.now)
+        return plan(engine.inventory(), self.gc_policy(policy), self.now)
+
+    def gc_policy(self, policy: GcPolicy | str | None = None) -> GcPolicy:
+        """Return a policy by its name in the profile, or the kind's own; one that is given as it is.
+
+        Raises
+        ------
+        InvalidValue : the profile has none of this name.
+        """
+        return self.profile.gc_policy(policy) if isinstance(policy, str) else policy or self.profile.gc
 
     # --- checks, frames, files --------------------------------------------------------------------------------
     def recompute(self) -> dict[str, int]:

@@ -142,6 +142,67 @@ def loose(profile: qs.RegistryProfile) -> str:
     return "stay"
 
 
+def mode(profile: qs.RegistryProfile) -> str:
+    """Return how a kind collects, read off its parameters (docs/decisions/0007)."""
+    if profile.collection == "manual":
+        return (
+            "mark and sweep, while pushes go on" if profile.gc.rechecks else "mark and sweep, with the registry stopped"
+        )
+    if profile.collect_batch is not None:
+        return f"a worker, {profile.collect_batch} manifests at a time"
+    if profile.review_jitter:
+        return "queues of reviews"
+    if profile.gc.drops_blob_links == "idle":
+        return "passes over each repository"
+    return "reference counts, " + ("delayed" if profile.sweep_after else "at once")
+
+
+def keeps(policy: qs.GcPolicy) -> str:
+    """Return what a policy keeps, in words."""
+    roots = {"ALL": "every manifest", "TAGS": "what has a tag"}[policy.roots]
+    children = "children's bytes" if policy.index_children == "direct" else "children"
+    referrers = {
+        "ignore": "",
+        "follow": ", referrers of what stays",
+        "pin": ", subjects of what stays",
+        "stay": ", whatever has a subject",
+        "stay and pin": ", whatever has a subject, and its subject",
+        "depend": ", with a subject only if that stays",
+    }[policy.referrers]
+    links = ", uploaded blobs" if policy.honour_blob_links else ""
+    return f"{roots}, {children}{referrers}{links}"
+
+
+def passes(profile: qs.RegistryProfile) -> str:
+    """Return when a kind's collector looks, in words."""
+    if profile.collection == "manual":
+        return "when it is run or scheduled"
+    every = f" every {duration(profile.collect_every)}" if profile.collect_every else ""
+    return f"by itself{every}"
+
+
+def collectors() -> str:
+    """Return the table of collectors and policies."""
+    rows = []
+    for name, profile in PROFILES.items():
+        for policy_name, policy in {"default": profile.gc, **profile.gc_policies}.items():
+            once = ", one set of marks" if policy.marks == "in turn" else ""
+            rows.append(
+                (
+                    f"`{name}`",
+                    f"`{policy_name}`",
+                    mode(profile),
+                    passes(profile),
+                    keeps(policy) + once,
+                    duration(policy.grace) if policy.grace else "none",
+                    policy.drops_blob_links,
+                    "yes" if policy.rechecks else "no",
+                )
+            )
+    head = ("kind", "policy", "mode", "runs", "keeps", "grace", "drops blob links", "looks again")
+    return table(head, rows)
+
+
 def summaries() -> dict[str, str]:
     """Return the tables over all kinds."""
     kinds = [(f"`{name}`", profile) for name, profile in PROFILES.items()]
@@ -207,6 +268,7 @@ def summaries() -> dict[str, str]:
                 for n, p in kinds
             ),
         ),
+        "collectors": collectors(),
         "refusals": table(
             ("kind", "refused", "status", "code", "message"),
             ((n, what, r.status or "?", r.code or "?", r.message) for n, what, r in refusals),

@@ -74,6 +74,7 @@ class Pair:
     def __init__(self, profile: qs.RegistryProfile) -> None:
         self.engine = qs.Registry(profile, start=START)
         self.oracle = oracle.OracleRegistry(rules_of(profile), start=self.engine.now)
+        self.runs: list[tuple[qs.GcMarking | qs.GcRun, oracle.Run]] = []  # collections under way
         self.numbers: dict[int, int] = {}  # the oracle's numbers of uploads -> the engine's
 
     def branch(self) -> Pair:
@@ -81,6 +82,7 @@ class Pair:
         other = object.__new__(Pair)
         other.engine, other.oracle = self.engine.branch("branch"), self.oracle.branch()
         other.numbers = dict(self.numbers)
+        other.runs = []  # a branch has none of its parent's
         return other
 
     # What is there
@@ -406,7 +408,7 @@ class Pair:
     def collect(self, policy: qs.GcPolicy | None = None) -> None:
         """Plan a collection, compare what it promises, apply it, compare what it did."""
         rules = self.oracle.rules.gc if policy is None else gc_rules_of(policy)
-        aborts, where = self.oracle.aborts(rules)
+        aborts, where = oracle.Marking(self.oracle, rules).aborts()
         if aborts:
             with pytest.raises(CollectionAborted) as refused:
                 self.engine.plan_gc(policy)
@@ -427,6 +429,55 @@ class Pair:
         """Let time pass."""
         self.oracle.advance(microseconds)
         self.engine.advance(timedelta(microseconds=microseconds))
+
+    # Collections that go on while other things happen
+
+    def begin_collection(self, policy: qs.GcPolicy | None) -> None:
+        """Begin to mark; at most three collections are under way at a time."""
+        if len(self.runs) < 3:
+            rules = self.oracle.rules.gc if policy is None else gc_rules_of(policy)
+            self.runs.append((self.engine.start_marking(policy), self.oracle.start_run(rules)))
+
+    def go_on_collecting(self, which: int, count: int) -> None:
+        """Let one collection walk some repositories, or begin to sweep; or delete some things."""
+        if not self.runs:
+            return
+        place = which % len(self.runs)
+        collection, of_oracle = self.runs[place]
+        try:
+            if isinstance(collection, qs.GcRun):
+                charged, stored = self.oracle.charged_bytes(), self.oracle.stored_bytes()
+                of_oracle.step(count)
+                result = collection.step(count)
+                assert result.freed_charged_bytes == charged - self.oracle.charged_bytes()
+                assert result.freed_stored_bytes == stored - self.oracle.stored_bytes()
+                if collection.done == collection.total:
+                    self.runs.pop(place)
+                    with pytest.raises(qs.RunEnded):
+                        collection.step()
+            elif which % 2 and collection.waiting():
+                of_oracle.walk(collection.waiting()[:count])
+                collection.walk(count)
+            else:
+                plan = of_oracle.sweep()
+                run = collection.sweep()
+                assert (set(run.plan.removed), set(run.plan.swept)) == (plan.removed, plan.swept)
+                assert set(run.plan.unlinked) == plan.unlinked
+                self.runs[place] = (run, of_oracle)
+        except oracle.CollectionAborted as failed:
+            where = failed.args[0]
+            with pytest.raises(CollectionAborted) as refused:
+                collection.walk(count) if which % 2 and collection.waiting() else collection.sweep()
+            assert refused.value.repository == where
+            del self.runs[place]
+
+    def stop_collecting(self, which: int) -> None:
+        """Abort a collection."""
+        if self.runs:
+            collection, _ = self.runs.pop(which % len(self.runs))
+            collection.abort()
+            with pytest.raises(qs.RunEnded):
+                collection.abort()
 
     # Promises, kept on branches
 

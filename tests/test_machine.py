@@ -43,11 +43,21 @@ maybe_which = st.none() | which
 uploads = st.integers(0, FAR - 1)  # a foreign layer is never uploaded
 DELAYS = (0, 1, 30 * SECOND, MINUTE, 3 * MINUTE, 5 * MINUTE, 7 * MINUTE, 20 * MINUTE)
 delays = st.integers(0, len(DELAYS) + 4)
+
+
+def policy_of(marks, **parameters):
+    """Return a policy; what marks in turn follows all children and no referrers."""
+    if marks == "in turn":
+        parameters |= {"index_children": "recursive", "referrers": "ignore"}
+    return qs.GcPolicy(marks=marks, **parameters)
+
+
 policies = st.builds(
-    qs.GcPolicy,
+    policy_of,
+    marks=st.sampled_from(["by repository", "in turn"]),
     roots=st.sampled_from(["ALL", "TAGS"]),
     index_children=st.sampled_from(["recursive", "direct"]),
-    referrers=st.sampled_from(["follow", "ignore", "pin", "stay", "stay and pin"]),
+    referrers=st.sampled_from(["depend", "follow", "ignore", "pin", "stay", "stay and pin"]),
     grace=st.sampled_from([0, 1, 3 * MINUTE, 5 * MINUTE]),
     counts_pulls=st.booleans(),
     blob_grace=st.sampled_from(["stored or released", "stored"]),
@@ -55,8 +65,9 @@ policies = st.builds(
     drops_blob_links=st.sampled_from(["never", "unmarked", "idle"]),
     honour_sha512=st.booleans(),
     repositories=st.sampled_from(["ALL", "WITH_BLOBS"]),
+    rechecks=st.booleans(),
     needs_blobs=st.booleans(),
-    needs_tags=st.booleans(),
+    tagless=st.sampled_from(["walk", "fail", "skip"]),
 )
 
 
@@ -211,6 +222,18 @@ class RegistryMachine(RuleBasedStateMachine):
     def collect(self, policy):
         self.pair.collect(policy)
         self.pair.ask_for_the_unreadable()
+
+    @rule(policy=st.none() | policies)
+    def begin_collection(self, policy):
+        self.pair.begin_collection(policy)
+
+    @rule(which=which, count=st.integers(1, 3))
+    def go_on_collecting(self, which, count):
+        self.pair.go_on_collecting(which, count)
+
+    @rule(which=which)
+    def stop_collecting(self, which):
+        self.pair.stop_collecting(which)
 
     @rule(which=several)
     def preview(self, which):

@@ -54,6 +54,7 @@ def test_a_pinned_subject_waits_from_the_loss_of_its_last_referrer():
         ("pin", {"loose"}),
         ("stay", {"leaf"}),
         ("stay and pin", set()),
+        ("depend", {"leaf", "loose", "signature"}),
     ],
 )
 def test_what_a_collection_keeps_of_a_tagged_referrers_subject_and_of_an_untagged_referrer(referrers, removed):

@@ -180,7 +180,7 @@ def test_a_wrong_call_changes_nothing(call, error):
 def test_policies_have_names():
     profile = PROFILES["distribution-2.8"]
     assert profile.gc_policy("default") is profile.gc
-    assert profile.gc_policy("delete-untagged") == replace(profile.gc, roots="TAGS", needs_tags=True)
+    assert profile.gc_policy("delete-untagged") == replace(profile.gc, roots="TAGS", tagless="fail")
     with pytest.raises(qs.InvalidValue, match="this one is the field gc"):
         replace(profile, gc_policies={"default": qs.GcPolicy()})
     with pytest.raises(qs.InvalidValue, match="default, delete-untagged"):

@@ -163,6 +163,47 @@ def mark_blobs(graph, live, marked):
 
 
 @kernel
+def mark_in_turn(graph, names, roots, turn_of_repository, linked, turn, stack):
+    """Mark from root links, one repository after another, into one set of marks for all of them. What is marked by then
+    is not followed again, whichever repository marked it.
+
+    roots               int32[K]  links, by the turns of their repositories
+    turn_of_repository  int32[R]  from 1 on
+    linked              uint8[L]  the links that can be followed to
+    turn                int32[B]  the turn in which a blob was marked, 0 where it is not; WRITTEN
+    stack               int32[M + 1]  scratch; WRITTEN
+    returns             int64  references visited; O(references of what is reached)
+    """
+    visited = np.int64(0)
+    for k in range(roots.shape[0]):
+        root = np.int64(roots[k])
+        repository = np.int64(names.link_repository[root])
+        now = turn_of_repository[repository]
+        stack[0] = names.link_manifest[root]
+        count = 1
+        own = np.int64(graph.own[np.int64(stack[0])])
+        if turn[own] == 0:
+            turn[own] = now
+        while count > 0:
+            count -= 1
+            m = np.int64(stack[count])
+            visited += graph.indptr[m + 1] - graph.indptr[m] + 1
+            for e in range(graph.indptr[m], graph.indptr[m + 1]):
+                target = np.int64(graph.target[e])
+                if turn[target] != 0:
+                    continue
+                turn[target] = now
+                child = np.int64(graph.blob_manifest[target])
+                if child == NULL:
+                    continue
+                link = find_link(names, repository, child)
+                if link != NULL and linked[link]:
+                    stack[count] = child
+                    count += 1
+    return visited
+
+
+@kernel
 def unmark_sha512(flags, marked):
     """Clear the marks of blobs that are named by their sha512. O(B)."""
     for b in range(flags.shape[0]):

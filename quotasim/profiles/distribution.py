@@ -59,7 +59,7 @@ _PLAIN = GcPolicy(
     needs_blobs=True,
 )
 
-_PLAIN_3 = GcPolicy(roots="ALL", referrers="ignore", grace=0, honour_blob_links=False, drops_blob_links="unmarked")
+_PLAIN_3 = replace(_PLAIN, index_children="recursive", drops_blob_links="unmarked", marks="in turn", needs_blobs=False)
 
 DISTRIBUTION_2_8 = RegistryProfile(
     name="distribution-2.8",
@@ -75,7 +75,7 @@ DISTRIBUTION_2_8 = RegistryProfile(
     uploads_purged_after=parse_duration("168h"),
     uploads_purged_every=parse_duration("24h"),
     gc=_PLAIN,
-    gc_policies=MappingProxyType({"delete-untagged": replace(_PLAIN, roots="TAGS", needs_tags=True)}),
+    gc_policies=MappingProxyType({"delete-untagged": replace(_PLAIN, roots="TAGS", tagless="fail")}),
     sources=MappingProxyType(
         {
             **_NONE,
@@ -138,7 +138,7 @@ DISTRIBUTION_3 = replace(
     delete_by_tag="tag",
     tag_refusal=None,
     gc=_PLAIN_3,
-    gc_policies=MappingProxyType({"delete-untagged": replace(_PLAIN_3, roots="TAGS")}),
+    gc_policies=MappingProxyType({"delete-untagged": replace(_PLAIN_3, roots="TAGS", tagless="skip")}),
     sources=MappingProxyType(
         {
             **_NONE,
@@ -173,11 +173,16 @@ DISTRIBUTION_3 = replace(
             "tag_needs_parts": Source(
                 "as distribution-2.8", "assumed", "2026-11-25", "a tag is put by putting the manifest again"
             ),
-            "gc_policies": _read(_GC, "--delete-untagged: revisions that no tag of their repository points to go"),
+            "gc_policies": _read(
+                _GC,
+                "--delete-untagged: revisions that no tag of their repository points to go, unless their digest is "
+                "marked elsewhere; a repository that never had a tag is passed over, and its manifests are swept",
+            ),
             "gc": _read(
                 _GC,
-                "all revisions are roots; children are followed; _layers links to what is not marked go. That the mark "
-                "set is complete when a repository's links are looked at is a simplification",
+                "all revisions are roots; children are followed, unless they are marked already; _layers links to what "
+                "is not marked by then go, in the order of the walk; a repository without _layers is not walked "
+                "(catalog.go); that sha512 names do not mark, as in 2.8, is assumed",
             ),
         }
     ),

@@ -1,5 +1,6 @@
 """``zot``: zot with deduplicated local storage and its default collector."""
 
+from dataclasses import replace
 from types import MappingProxyType
 
 from quotasim.accounting.basis import Basis, Scope
@@ -22,6 +23,9 @@ _ROUTES = "pkg/api/routes.go"
 _COMMON = "pkg/storage/common/common.go"
 _NO_QUOTA = _code("pkg/api/quota.go", "the number of repositories is limited (429), bytes are not")
 _HOUR = parse_duration("1h")
+_POLICY = GcPolicy(
+    roots="TAGS", referrers="stay", grace=_HOUR, drops_blob_links="idle", blob_grace="stored", rechecks=True
+)
 
 ZOT = RegistryProfile(
     name="zot",
@@ -40,9 +44,8 @@ ZOT = RegistryProfile(
     loose_blobs_after=2 * _HOUR,
     uploads_purged_after=_HOUR,
     uploads_purged_every=_HOUR,
-    gc=GcPolicy(
-        roots="TAGS", referrers="stay", grace=_HOUR, drops_blob_links="idle", blob_grace="stored", rechecks=True
-    ),
+    gc=_POLICY,
+    gc_policies=MappingProxyType({"delete-referrers": replace(_POLICY, referrers="depend")}),
     sources=MappingProxyType(
         {
             "scope": _code(
@@ -88,7 +91,11 @@ ZOT = RegistryProfile(
             "referrer_refusal": _code(_ROUTES, "a subject can be deleted"),
             **dict.fromkeys(LIMIT_FIELDS, _NO_QUOTA),
             "report_every": _assumed("files are counted when asked"),
-            "gc_policies": _assumed("no other way of running the collector is modelled"),
+            "gc_policies": _code(
+                _GC,
+                "delete-referrers, deleteReferrers of a retention policy: what has a subject goes once that has gone,"
+                " round after round until nothing does; tags do not save it (one with several is left there)",
+            ),
             "gc": _code(_GC, "untagged, in no index, without a subject, older than the delay; then blobs as old"),
         }
     ),

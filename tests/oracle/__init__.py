@@ -5,11 +5,12 @@ from scratch each time it is asked for, in Python integers, so that it is slow a
 hold the engine against it; `test_oracle.py` holds it against numbers worked out by hand.
 """
 
-from .collection import CollectionAborted, GcPlan
 from .content import Blob, GcRules, Manifest, Rules, image, index, namespace_of
+from .marking import CollectionAborted, GcPlan, Marking
 from .registry import Locked, NotThere, Refused
 from .requests import NotRestorable, OracleRegistry
 from .rows import Row, exclusive_bytes, exclusive_rest, rows
+from .runs import Run
 
 __all__ = [
     "Blob",
@@ -18,12 +19,14 @@ __all__ = [
     "GcRules",
     "Locked",
     "Manifest",
+    "Marking",
     "NotRestorable",
     "NotThere",
     "OracleRegistry",
     "Refused",
     "Row",
     "Rules",
+    "Run",
     "exclusive_bytes",
     "exclusive_rest",
     "image",

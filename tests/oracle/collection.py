@@ -2,24 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from .content import GcRules, Rules
 from .figures import Figures, Link, TagKey
-
-
-class CollectionAborted(RuntimeError):
-    """A collection fails at this repository, or (None) because nothing was ever stored."""
-
-
-@dataclass(frozen=True)
-class GcPlan:
-    """What a collection at one time would remove, unlink and sweep."""
-
-    removed: frozenset[Link]
-    unlinked: frozenset[Link]
-    swept: frozenset[str]
-    reclaimable_bytes: int
+from .marking import CollectionAborted, GcPlan, Marking
 
 
 class Collection(Figures):
@@ -183,75 +168,12 @@ class Collection(Figures):
 
     # Garbage collection (section 4).
 
-    def come_upon(self, policy: GcRules) -> set[Link]:
-        """Return the links that a collection looks at, where their manifests can be read."""
-        every = policy.repositories == "ALL"
-        return {link for link in self.on_disk() if every or link[0] in self.had_blobs}
-
-    def kept(self, policy: GcRules, at: int) -> set[Link]:
-        """Return the links from which a collection marks."""
-        seen = self.come_upon(policy)
-        if policy.roots == "ALL":
-            return seen
-        found: set[Link] = set()
-        for repository in {where for where, _ in seen}:
-            linked = {digest for where, digest in seen if where == repository}
-            roots = {digest for digest in linked if self.tags_of(repository, digest)}
-            for digest in linked - roots:
-                times = self.links[repository, digest]
-                since = max(times.pushed_at, times.pushed_at if times.unkept_at is None else times.unkept_at)
-                if policy.counts_pulls:
-                    since = max(since, self.pulled.get((repository, digest), since))
-                if at - since < policy.grace:
-                    roots.add(digest)
-                if policy.referrers in {"stay", "stay and pin"} and self.manifests[digest].subject is not None:
-                    roots.add(digest)
-            recursive, follow = policy.index_children == "recursive", policy.referrers == "follow"
-            pin = policy.referrers in {"pin", "stay and pin"}
-            reached = self.reach(roots, linked, children=recursive, referrers=follow, subjects=pin)
-            found |= {(repository, digest) for digest in reached}
-        return found
-
-    def _placed(self, blob: str, at: int, policy: GcRules) -> int:
-        """Return from when on grace is counted for a blob that was stored at a time."""
-        return at if policy.blob_grace == "stored" else max(at, self.released.get(blob, at))
-
-    def aborts(self, policy: GcRules) -> tuple[bool, str | None]:
-        """Say whether a collection fails, and at which repository (None: nothing was ever stored)."""
-        if policy.needs_blobs and not self.was_used:
-            return True, None
-        never_tagged = {where for where, _ in self.come_upon(policy)} - self.had_tags
-        if policy.needs_tags and policy.roots == "TAGS" and never_tagged:
-            return True, min(never_tagged, key=lambda name: name.split("/"))
-        return False, None
-
-    def plan_gc(self, policy: GcRules | None = None) -> GcPlan:
-        """Return what a collection now would do."""
-        policy = policy or self.rules.gc
-        aborts, where = self.aborts(policy)
-        if aborts:
-            raise CollectionAborted(where)
-        seen = self.come_upon(policy)
-        kept = self.kept(policy, self.now)
-        marked = self.blobs_of({digest for _, digest in kept})
-        for _, digest in kept:
-            marked |= set(self.manifests[digest].children or ())
-        if not policy.honour_sha512:
-            marked = {blob for blob in marked if not blob.startswith("sha512:")}
-        if policy.honour_blob_links:
-            marked |= self.linked_blobs()
-        dropped = set() if policy.drops_blob_links == "never" else set(self.blob_links)
-        for link in sorted(dropped):
-            young = link[1] in self.stored and self.now - self.stored[link[1]] < policy.grace
-            if young or (policy.drops_blob_links == "unmarked" and link[1] in marked):
-                dropped.discard(link)
-        swept = {
-            blob
-            for blob, at in self.stored.items()
-            if blob not in marked and self.now - self._placed(blob, at, policy) >= policy.grace
-        }
-        removed = frozenset(seen - kept)
-        return GcPlan(removed, frozenset(dropped), frozenset(swept), self.size_of(swept))
+    def plan_gc(self, policy: GcRules | None = None, since: int | None = None) -> GcPlan:
+        """Return what a collection now would do, that keeps what was pushed since a step."""
+        marking = Marking(self, policy or self.rules.gc, since)
+        for repository in marking.waiting():
+            marking.walk(repository)
+        return marking.plan()
 
     def apply(self, plan: GcPlan) -> None:
         """Do what a plan says."""

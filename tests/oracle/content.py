@@ -87,9 +87,10 @@ class GcRules:
     drops_blob_links: str = "never"
     honour_sha512: bool = True
     repositories: str = "ALL"
+    marks: str = "by repository"
     rechecks: bool = False
     needs_blobs: bool = False
-    needs_tags: bool = False
+    tagless: str = "walk"
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,9 @@ class Figures:
         self.had_tags: set[str] = set()  # repositories that ever had a tag
         self.was_used = False  # whether anything was ever stored
         self.stored: dict[str, int] = {}  # digest -> when it was put on disk or last uploaded
+        self.steps = 0  # pushes and uploads so far, to say what came before what at one time
+        self.last_pushed: dict[Link, int] = {}
+        self.last_stored: dict[str, int] = {}
         self.hidden: set[Link] = set()  # linked, counted, and for clients not there
         self.linked_at: dict[Link, int] = {}  # explicit blob link -> when it was made last
         self.uploads: dict[int, Upload] = {}  # those that have not ended

@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Self
 
 from .collection import Collection
-from .content import Blob, Manifest
+from .content import Blob, GcRules, Manifest
 from .figures import Link, LinkTimes, TagKey
+from .runs import Run
 
 
 class NotThere(LookupError):
@@ -191,7 +192,7 @@ class Operations(Collection):
             self.blobs.setdefault(digest, blob)
         for digest, blob in manifest.blobs().items():
             if digest not in self.stored and (not blob.foreign or self.rules.stores_foreign):
-                self.stored[digest] = self.now
+                self._store(digest)
         self.was_used = True
         if any(not blob.foreign for blob in manifest.content().values()):
             self.had_blobs.add(repository)
@@ -201,6 +202,8 @@ class Operations(Collection):
             self.links[repository, manifest.digest] = replace(
                 self.links[repository, manifest.digest], pushed_at=self.now
             )
+        self.steps += 1
+        self.last_pushed[repository, manifest.digest] = self.steps
         if (repository, manifest.digest) in self.hidden:
             self._show(repository, manifest.digest)
         # Where links are left behind, one to the manifest's own bytes is no business of a push.
@@ -213,10 +216,15 @@ class Operations(Collection):
         elif self.rules.collects_untagged_pushes and not self.tags_of(repository, manifest.digest):
             self._loses_keeper(repository, manifest.digest)
 
+    def _store(self, digest: str) -> None:
+        self.stored[digest] = self.now
+        self.steps += 1
+        self.last_stored[digest] = self.steps
+
     def _upload(self, repository: str, blob: Blob) -> None:
         self._forbid("write", [(repository,)])
         self.blobs.setdefault(blob.digest, blob)
-        self.stored[blob.digest] = self.now
+        self._store(blob.digest)
         self.was_used = True
         self.had_blobs.add(repository)
         self.blob_links.add((repository, blob.digest))
@@ -337,6 +345,29 @@ class Operations(Collection):
         if going:
             self._count_anew(repository)
         self._unlink_blobs({link for link in self.blob_links if link[0] == repository})
+
+    # What a collection under way does.
+
+    def start_run(self, policy: GcRules) -> Run:
+        """Begin a collection."""
+        return Run(self, policy)
+
+    def collect_one(self, kind: str, thing: tuple[str, ...]) -> None:
+        """Delete one thing, if it is there."""
+        if kind == "link" and thing in self.links:
+            for key in self.tags_of(*thing):
+                self._unbind(key)
+            self._unlink(*thing)
+        elif kind == "blob link":
+            self._unlink_blobs({(thing[0], thing[1])})
+        elif kind == "blob":
+            self.stored.pop(thing[0], None)
+
+    def end_of_step(self, *, done: bool) -> None:
+        """Count anew after the last one, where the kind does."""
+        if done and self.rules.recounts:
+            self.drift.clear()
+        self._settle(self.now)
 
     def _unlink_blobs(self, gone: set[Link]) -> None:
         unlinked = gone & self.blob_links
