@@ -14,7 +14,7 @@ from quotasim.engine import Engine, operations
 from quotasim.errors import CollectionAborted, InvalidValue, RunEnded
 from quotasim.gc.marking import Garbage, Marking, find_garbage
 from quotasim.gc.plan import GcPlan, plan_of
-from quotasim.gc.policy import GcPolicy, walk_key
+from quotasim.gc.policy import LAYERS_ENTRY, GcPolicy, walk_key
 from quotasim.kernels import NULL, layout
 from quotasim.model.totals import exact_sum
 from quotasim.results import GcResult
@@ -29,6 +29,8 @@ class GcMarking:
 
     Each is marked as it is when it is walked, and what is stored is listed when all of them are. So what is pushed to a
     repository behind the walk is garbage in its eyes, with the layers it brought; what is pushed ahead of it stays.
+    A directory is listed when the walk enters it, the top one when marking begins: a repository that comes to be in a
+    directory that is listed already is never walked, even if it lies ahead.
 
     Attributes
     ----------
@@ -39,18 +41,36 @@ class GcMarking:
         self.policy = policy
         self._engine = engine
         self._marking = Marking(policy)
-        self._walked: tuple[str, ...] = ()  # the key of the last repository
+        self._entries = self._listed(())  # what is still to be entered, in the walk's order
         self._since = len(engine.log)
         self._ended = False
         self._read_only = read_only
         engine.read_only_runs += read_only
 
     def waiting(self) -> tuple[str, ...]:
-        """Return the repositories that are still to be walked, in the walk's order. O(events)."""
+        """Return the repositories that would still be walked if none came any more, in the walk's order. O(events)."""
+        entries = set(self._entries)
+        keys = (walk_key(name) for name in self._known())
+        ahead = sorted(key for key in keys if any(key[:depth] in entries for depth in range(1, len(key) + 1)))
+        return tuple("/".join(key[:-1]) for key in ahead)
+
+    def _known(self) -> list[str]:
+        """Return the repositories that this registry has heard of; other branches' names have rows too."""
         engine = self._engine
-        rows = np.unique(engine.log.column("repository")).tolist()  # other branches' names have rows too
-        known = [engine.names.repositories.values[row] for row in rows if row != NULL]
-        return tuple(sorted((name for name in known if walk_key(name) > self._walked), key=walk_key))
+        rows = np.unique(engine.log.column("repository")).tolist()
+        return [engine.names.repositories.values[row] for row in rows if row != NULL]
+
+    def _listed(self, directory: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """Return the entries of a directory, in the walk's order."""
+        depth = len(directory)
+        keys = (walk_key(name) for name in self._known())
+        return sorted({key[: depth + 1] for key in keys if key[:depth] == directory})
+
+    def _next(self) -> str:
+        """Enter directories until there is a repository to be walked; returns its name."""
+        while (entry := self._entries.pop(0))[-1] != LAYERS_ENTRY:
+            self._entries = self._listed(entry) + self._entries
+        return "/".join(entry[:-1])
 
     def walk(self, count: int = 1) -> tuple[str, ...]:
         """Mark the next ``count`` repositories as they are now, and return their names; fewer where no more are left.
@@ -65,7 +85,9 @@ class GcMarking:
             raise RunEnded
         if count < 1:
             raise InvalidValue("count", count, "1 or more")
-        chosen = self.waiting()[:count]
+        chosen: list[str] = []
+        while self._entries and len(chosen) < count:
+            chosen.append(self._next())
         engine = self._engine
         engine.sync()
         rows = np.array([engine.names.repositories.find(name) for name in chosen], np.int64)
@@ -74,9 +96,7 @@ class GcMarking:
         except CollectionAborted:
             self.abort()
             raise
-        if chosen:
-            self._walked = walk_key(chosen[-1])
-        return chosen
+        return tuple(chosen)
 
     def sweep(self) -> GcRun:
         """Walk what is left, list what is not marked, and return the run that deletes it.

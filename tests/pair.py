@@ -316,7 +316,7 @@ class Pair:
 
     def miscount(self, repository: str, size: int) -> None:
         """Let the vendor's counter go wrong."""
-        known = repository in set(self.engine.events()["repository"])
+        known = repository in self.known()
         scope = self.oracle.scope_name(self.oracle.rules.scope, repository)
         if not known or not self.oracle.rules.own_counter or self.oracle.counted(scope) + size < 0:
             return
@@ -432,11 +432,15 @@ class Pair:
 
     # Collections that go on while other things happen
 
+    def known(self) -> set[str]:
+        """Return the repositories that any operation has named."""
+        return set(self.engine.events()["repository"].dropna()) - {""}
+
     def begin_collection(self, policy: qs.GcPolicy | None) -> None:
         """Begin to mark; at most three collections are under way at a time."""
         if len(self.runs) < 3:
             rules = self.oracle.rules.gc if policy is None else gc_rules_of(policy)
-            self.runs.append((self.engine.start_marking(policy), self.oracle.start_run(rules)))
+            self.runs.append((self.engine.start_marking(policy), self.oracle.start_run(rules, self.known)))
 
     def go_on_collecting(self, which: int, count: int) -> None:
         """Let one collection walk some repositories, or begin to sweep; or delete some things."""

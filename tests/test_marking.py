@@ -148,16 +148,19 @@ def test_what_is_pushed_behind_the_walk_is_lost_with_its_new_layers_unless_the_r
     registry.check()
 
 
-def test_a_repository_that_comes_to_be_behind_the_walk_is_never_walked():
+def test_a_new_repository_is_walked_only_in_a_directory_that_the_walk_has_not_entered():
+    """As the real one does (test_distribution_races.py)."""
     registry = new("distribution-2.8")
     registry.push("b:1", IMAGE)
+    registry.push("c/old:1", IMAGE)
     marking = registry.start_marking()
     assert marking.walk() == ("b",)
-    registry.push("a:1", SECOND)
-    registry.push("c:1", qs.Image([NEW], CONFIGS[2]))
-    assert marking.waiting() == ("c",)
+    new_ones = {name: qs.Image([NEW], config) for name, config in zip(("a", "b/x", "c/new", "d"), CONFIGS, strict=True)}
+    for name, image in new_ones.items():
+        registry.push(f"{name}:1", image)
+    assert marking.waiting() == ("c/new", "c/old")
     marking.sweep().finish()
-    assert [damage.repository for damage in registry.damage()] == ["a"]
+    assert [damage.repository for damage in registry.damage()] == ["a", "b/x", "d"]
 
 
 def test_what_is_deleted_after_it_was_marked_stays_until_the_next_run():

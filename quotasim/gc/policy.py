@@ -18,6 +18,9 @@ REFERRER_BITS = {
 }
 """What a policy says of referrers, as the kernels know it."""
 
+LAYERS_ENTRY = "_layers"
+"""Where a repository's own links lie, in its directory."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GcPolicy:
@@ -106,4 +109,4 @@ def walk_key(repository: str) -> tuple[str, ...]:
     >>> sorted(["a/b", "b", "a", "a/0"], key=walk_key)
     ['a/0', 'a', 'a/b', 'b']
     """
-    return (*repository.split("/"), "_layers")
+    return (*repository.split("/"), LAYERS_ENTRY)

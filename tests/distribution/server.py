@@ -7,18 +7,20 @@ With ``cache="inmemory"`` it remembers descriptors of blobs that are gone, so th
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import shutil
 import subprocess
 import tempfile
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 import pytest
 
@@ -29,6 +31,8 @@ PROGRAM = "docker-registry"
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 COLLECT_SECONDS = 60.0
+PIPE_BYTES = 4096
+LINE_BYTES = 100  # no line of a repository with a short name is longer
 
 _LISTENING = re.compile(rb'msg="listening on (127\.0\.0\.1):([0-9]+)"')
 _SUMMARY = re.compile(r"^(\d+) blobs marked, (\d+) blobs and (\d+) manifests eligible for deletion$", re.M)
@@ -94,6 +98,29 @@ class Collection:
     def blobs(self) -> list[str]:
         """The digests of the blobs that it swept, sorted: its own order differs between runs."""
         return sorted(_BLOB.findall(self.out))
+
+
+class HeldCollection:
+    """A run of ``garbage-collect`` that waits in its next line when it has said as much as its pipe takes."""
+
+    def __init__(self, process: subprocess.Popen[bytes], pipe: IO[bytes]) -> None:
+        self._process, self._pipe = process, pipe
+
+    def wait(self) -> None:
+        """Wait until it is held: the pipe takes no whole line any more."""
+        end = time.monotonic() + COLLECT_SECONDS
+        room = bytearray(4)
+        while (
+            fcntl.ioctl(self._pipe, termios.FIONREAD, room) or PIPE_BYTES - int.from_bytes(room, "little") > LINE_BYTES
+        ):
+            if self._process.poll() is not None or time.monotonic() > end:
+                pytest.fail("the collection said too little to be held")
+            time.sleep(0.002)
+
+    def finish(self) -> Collection:
+        """Let it go on to its end."""
+        said = b"".join(iter(lambda: self._pipe.read(PIPE_BYTES), b""))
+        return Collection(self._process.wait(COLLECT_SECONDS), said.decode(), "")
 
 
 class RealRegistry:
@@ -240,6 +267,28 @@ class RealRegistry:
             env=_environment(),
         )
         return Collection(done.returncode, done.stdout, done.stderr)
+
+    @contextmanager
+    def held_collection(self, *, delete_untagged: bool = False) -> Iterator[HeldCollection]:
+        """Start ``garbage-collect``, held: it says line by line what it does, and waits while nobody reads."""
+        receiving, sending = os.pipe()
+        options = ["--delete-untagged"] * delete_untagged
+        with open(receiving, "rb", buffering=0) as pipe:
+            fcntl.fcntl(sending, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+            process = subprocess.Popen(
+                [self.program, "garbage-collect", *options, str(self.configuration)],
+                stdin=subprocess.DEVNULL,
+                stdout=sending,
+                stderr=subprocess.DEVNULL,
+                env=_environment(),
+            )
+            os.close(sending)
+            try:
+                yield HeldCollection(process, pipe)
+            finally:
+                if process.poll() is None:
+                    process.kill()
+                process.wait()
 
     def disk(self) -> Disk:
         """Read what is stored now."""

@@ -22,9 +22,9 @@ class GcPlan:
     reclaimable_bytes: int
 
 
-def place(repository: str) -> list[str]:
+def place(repository: str) -> tuple[str, ...]:
     """Return where a repository comes in a walk: its own links lie in the entry ``_layers`` of its directory."""
-    return [*repository.split("/"), "_layers"]
+    return (*repository.split("/"), "_layers")
 
 
 class Marking:
@@ -36,12 +36,23 @@ class Marking:
         self.marked: set[str] = set()
         self.untagged: set[Link] = set()
         self.unmarked: set[Link] = set()  # blob links that pointed to what was not marked by then
-        self.last: list[str] = []
+        self.last: tuple[str, ...] = ()
+        self.listings: dict[tuple[str, ...], set[str]] = {}  # what lay in each directory when the walk came to it
+        self.enter((), registry.repositories())
+
+    def enter(self, directory: tuple[str, ...], known: set[str]) -> None:
+        """List a directory, if that was not done."""
+        entries = {place(name) for name in known if place(name)[: len(directory)] == directory}
+        self.listings.setdefault(directory, {entry[len(directory)] for entry in entries})
 
     def waiting(self) -> list[str]:
         """Return the repositories that are still to come."""
-        there = {repository for repository in self.registry.repositories() if place(repository) > self.last}
-        return sorted(there, key=place)
+        ahead = {name for name in self.registry.repositories() if place(name) > self.last and self._is_listed(name)}
+        return sorted(ahead, key=place)
+
+    def _is_listed(self, repository: str) -> bool:
+        entry = place(repository)
+        return all(entry[k] in self.listings.get(entry[:k], {entry[k]}) for k in range(len(entry)))
 
     def aborts(self) -> tuple[bool, str | None]:
         """Say whether the collection will fail, and at which repository (None: nothing was ever stored)."""

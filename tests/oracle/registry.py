@@ -348,9 +348,9 @@ class Operations(Collection):
 
     # What a collection under way does.
 
-    def start_run(self, policy: GcRules) -> Run:
+    def start_run(self, policy: GcRules, known: Callable[[], set[str]]) -> Run:
         """Begin a collection."""
-        return Run(self, policy)
+        return Run(self, policy, known)
 
     def collect_one(self, kind: str, thing: tuple[str, ...]) -> None:
         """Delete one thing, if it is there."""

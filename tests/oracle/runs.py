@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from .collection import Collection
 from .content import GcRules
-from .marking import CollectionAborted, GcPlan, Marking
+from .marking import CollectionAborted, GcPlan, Marking, place
 
 
 class Run:
-    """A collection of one registry."""
+    """A collection of one registry. ``known`` gives the repositories that ever were named."""
 
-    def __init__(self, registry: Collection, policy: GcRules) -> None:
-        self.registry, self.policy = registry, policy
+    def __init__(self, registry: Collection, policy: GcRules, known: Callable[[], set[str]]) -> None:
+        self.registry, self.policy, self.known = registry, policy, known
         self.marking = Marking(registry, policy)
+        self.marking.listings.clear()
+        self.marking.enter((), known())
         self.began = registry.steps
         self.waiting: list[tuple[str, tuple[str, ...]]] = []  # what is still to be deleted
 
@@ -23,6 +26,9 @@ class Run:
         if self.policy.needs_blobs and not self.registry.was_used:
             raise CollectionAborted(None)
         for repository in repositories:
+            entry = place(repository)
+            for depth in range(1, len(entry)):
+                self.marking.enter(entry[:depth], self.known())
             self.marking.walk(repository)
 
     def sweep(self) -> GcPlan:
