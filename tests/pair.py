@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TypeVar
@@ -25,11 +24,10 @@ from quotasim.errors import (
 )
 
 from . import oracle
-from .strategies import DAY, LAYERS, SECOND, START, Thing, gc_rules_of, oracle_blob, rules_of
+from .strategies import LAYERS, SECOND, START, Thing, gc_rules_of, oracle_blob, rules_of
 
 BASES = ("TAGGED", "REFERENCED", "LINKED")
 GROUPS = ("image", "repository", "namespace", "registry")
-LONG = 100 * DAY  # every delay of every profile is over
 REFUSED = {
     "tag": TagDeletionRefused,
     "child": IndexChildRefused,
@@ -463,10 +461,9 @@ class Pair:
                 of_oracle.walk(collection.waiting()[:count])
                 collection.walk(count)
             else:
-                plan = of_oracle.sweep()
-                run = collection.sweep()
-                assert (set(run.plan.removed), set(run.plan.swept)) == (plan.removed, plan.swept)
-                assert set(run.plan.unlinked) == plan.unlinked
+                expected, run = of_oracle.sweep(), collection.sweep()
+                found = (set(run.plan.removed), set(run.plan.unlinked), set(run.plan.swept))
+                assert found == (expected.removed, expected.unlinked, expected.swept)
                 self.runs[place] = (run, of_oracle)
         except oracle.CollectionAborted as failed:
             where = failed.args[0]
@@ -500,13 +497,13 @@ class Pair:
         assert any(kind.startswith("refused-") for kind in warned) or not isinstance(refused, oracle.Refused)
         assert refused is not None or not any(kind == "locked" or kind.startswith("refused-") for kind in warned)
         rest = self.oracle.branch()
-        run_out(rest)
-        totals = changes(run_out(branch), self.oracle)
+        oracle.run_out(rest)
+        totals = oracle.changes(oracle.run_out(branch), self.oracle)
         assert promise.freed_charged_bytes == self.oracle.charged_bytes() - branch.charged_bytes()
         assert promise.freed_stored_bytes == self.oracle.stored_bytes() - branch.stored_bytes()
         assert promise.already_reclaimable_bytes == self.oracle.stored_bytes() - rest.stored_bytes()
         found = {row.at: (row.charged_bytes, row.reported_bytes, row.stored_bytes) for row in promise.timeline}
-        assert changes(found, self.oracle) == totals
+        assert oracle.changes(found, self.oracle) == totals
         # What goes with or without the deletion is not its doing.
         kept = set(branch.links) | (at_once - set(rest.links))
         gone = set(self.oracle.links) - kept
@@ -563,40 +560,3 @@ class Pair:
             for row in self.engine.df(by)
         ]
         assert found == oracle.rows(self.oracle, by), by
-
-
-Totals = dict[int, tuple[int, int, int]]  # (charged, reported, stored) at the end of each instant
-
-
-def totals_of(registry: oracle.OracleRegistry) -> tuple[int, int, int]:
-    """Return the three totals of a preview's timeline."""
-    return registry.charged_bytes(), registry.reported_bytes(), registry.stored_bytes()
-
-
-def run_out(branch: oracle.OracleRegistry) -> Totals:
-    """Let a branch run until nothing happens by itself any more; return its totals at each instant.
-
-    A kind that collects only when told to is told so once every grace is over.
-    """
-    found = {branch.now: totals_of(branch)}
-    if branch.rules.collection == "manual":
-        over = branch.now + branch.rules.gc.grace
-        while branch.now < over:  # unfinished uploads are purged meanwhile, and what is reserved for them given back
-            branch.advance(min(branch.instants() | {over}) - branch.now)
-            found[branch.now] = totals_of(branch)
-        with contextlib.suppress(oracle.CollectionAborted):
-            branch.apply(branch.plan_gc())
-    end = branch.now + LONG
-    while branch.now < end:
-        found[branch.now] = totals_of(branch)
-        branch.advance(min(branch.instants(), default=end) - branch.now)
-    return found
-
-
-def changes(totals: Totals, since: oracle.OracleRegistry) -> Totals:
-    """Leave out the instants at which nothing changed."""
-    last, found = totals_of(since), {}
-    for at, now in sorted(totals.items()):
-        if now != last:
-            found[at] = last = now
-    return found

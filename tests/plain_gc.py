@@ -19,6 +19,7 @@ class Facts:
 
         manifests, blobs, links, tags = read("manifests"), read("blobs"), read("links"), read("tags")
         assert manifests["subject_blob_id"].isna().all()
+        self.repository = read("repositories")["name"].tolist()
         self.own = manifests["blob_id"].tolist()
         self.is_index = (manifests["kind"] == "index").tolist()
         self.named: dict[int, set[int]] = defaultdict(set)
@@ -54,6 +55,11 @@ def plan(facts: Facts, policy: qs.GcPolicy, at: int) -> tuple[set[int], set[int]
         )
 
     by_pair = {pair: link for link, pair in facts.links.items()}
+    if policy.marks == "in turn":
+        marked = marked_in_turn(facts, by_pair, policy.roots == "ALL")
+        swept = facts.stored - marked
+        kept = {link for link, (_, manifest) in facts.links.items() if facts.own[manifest] in marked}
+        return set(facts.links) - kept, swept, sum(facts.size[blob] for blob in swept)
     kept = set(facts.links)
     if policy.roots == "TAGS":
         kept = {link for link in facts.links if link in facts.tagged or young(facts.pushed[link], facts.untagged[link])}
@@ -75,3 +81,23 @@ def plan(facts: Facts, policy: qs.GcPolicy, at: int) -> tuple[set[int], set[int]
         if not young(facts.placed[blob], None if policy.blob_grace == "stored" else facts.released[blob])
     }
     return set(facts.links) - kept, swept, sum(facts.size[blob] for blob in swept)
+
+
+def marked_in_turn(facts: Facts, by_pair: dict[tuple[int, int], int], every: bool) -> set[int]:
+    """Return what one set of marks for all repositories holds in the end; every repository has a tag and a blob."""
+    marked: set[int] = set()
+
+    def turn(link: int) -> list[str]:
+        return [*facts.repository[facts.links[link][0]].split("/"), "_layers"]
+
+    for root in sorted((link for link in facts.links if every or link in facts.tagged), key=turn):
+        repository, manifest = facts.links[root]
+        marked.add(facts.own[manifest])
+        waiting = [manifest]
+        while waiting:
+            for blob in facts.named[waiting.pop()] - marked:
+                marked.add(blob)
+                child = facts.manifest_of.get(blob)
+                if (repository, child) in by_pair:
+                    waiting.append(child)
+    return marked

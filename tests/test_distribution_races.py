@@ -15,7 +15,7 @@ OLD, NEW, OTHER = payload("old", 1000), payload("new", 200), payload("other", 30
 CONFIGS = [payload(f"config {number}", 20 + number) for number in range(6)]
 FILLER = image(LAYERS, CONFIGS[0])  # more lines than the pipe takes
 BEHIND, AHEAD = image([OLD, NEW], CONFIGS[1]), image([OLD, OTHER], CONFIGS[2])
-FIRST = image([OLD], CONFIGS[3])
+FIRST = image([OLD], CONFIGS[0])
 
 
 @pytest.fixture(scope="module")

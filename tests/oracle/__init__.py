@@ -11,6 +11,7 @@ from .registry import Locked, NotThere, Refused
 from .requests import NotRestorable, OracleRegistry
 from .rows import Row, exclusive_bytes, exclusive_rest, rows
 from .runs import Run
+from .timeline import changes, run_out
 
 __all__ = [
     "Blob",
@@ -27,10 +28,12 @@ __all__ = [
     "Row",
     "Rules",
     "Run",
+    "changes",
     "exclusive_bytes",
     "exclusive_rest",
     "image",
     "index",
     "namespace_of",
     "rows",
+    "run_out",
 ]
