@@ -38,7 +38,7 @@ def cluttered(workload: Workload, content: Content) -> subjects.Cluttered:
 def collect(cluttered: subjects.Cluttered) -> Garbage:
     """Find the garbage of an engine."""
     engine = cluttered.engine
-    return find_garbage(engine.content, engine.names, engine.state, engine.log, engine.profile.gc, engine.state.now)
+    return find_garbage(engine.inventory(), engine.profile.gc, engine.state.now)
 
 
 @pytest.fixture(scope="module")

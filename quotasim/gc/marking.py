@@ -110,7 +110,10 @@ class Marking:
                 raise CollectionAborted(min((names.repositories.values[row] for row in rows), key=walk_key))
             linked[never] = 0
         keep = (state.read("tag_count") > 0) & (linked != 0)
-        refers = inventory.content.graph().subject[names.links.second] != NULL
+        stays = bool(REFERRER_BITS[policy.referrers] & layout.REFERRERS_STAY)
+        refers = np.zeros(0, bool)
+        if stays or policy.referrers == "depend":
+            refers = inventory.content.graph().subject[names.links.second] != NULL
         if policy.referrers == "depend":
             keep &= ~refers
         if policy.grace:
@@ -123,7 +126,7 @@ class Marking:
             keep |= (linked != 0) & (used > at - policy.grace)
         if self.since is not None:
             keep |= (linked != 0) & (state.read("link_event") >= self.since)
-        if REFERRER_BITS[policy.referrers] & layout.REFERRERS_STAY:
+        if stays:
             keep |= (linked != 0) & refers
         return np.asarray(keep, np.uint8)
 
@@ -167,8 +170,9 @@ class Marking:
     def garbage(self, inventory: Inventory, at: int) -> Garbage:
         """List what is not marked now that all repositories are walked; rows in ascending order. O(blobs)."""
         policy, state = self.policy, inventory.state
-        nothing = np.empty(0, np.int32)
-        links = np.unique(np.concatenate([nothing, *self._links]))
+        # One walk has listed links in order, each once.
+        one = len(self._links) == 1
+        links = self._links[0] if one else np.unique(np.concatenate([np.empty(0, np.int32), *self._links]))
         marked = _grown(self._marked, inventory.content.blob_count)
         if policy.marks == "in turn":
             marked[: self._turn.size] = self._turn != 0
@@ -211,7 +215,9 @@ class Marking:
 
 
 def _grown(column: Array, size: int) -> Array:
-    """Return a copy with room for what has come since, all 0."""
+    """Return a column with room for what has come since, all 0."""
+    if column.size == size:
+        return column
     grown = np.zeros(size, column.dtype)
     grown[: column.size] = column
     return grown

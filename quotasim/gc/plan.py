@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from quotasim.errors import CollectionAborted
 from quotasim.gc.marking import Garbage, Inventory, find_garbage
 from quotasim.gc.policy import GcPolicy
+from quotasim.model.digests import digest_sort_keys
 from quotasim.model.totals import exact_sum
 
 Array = npt.NDArray[Any]
@@ -69,27 +71,36 @@ def plan(inventory: Inventory, policy: GcPolicy, at: int) -> GcPlan:
 def plan_of(inventory: Inventory, policy: GcPolicy, garbage: Garbage, at: int) -> GcPlan:
     """Return the plan that removes what a policy found to be garbage. O(n log n) of what goes."""
     content, names, state = inventory.content, inventory.names, inventory.state
-    own = content.graph().own
-    manifest_digests = content.digests(own[names.links.second[garbage.links]])
-    repositories = [names.repositories.values[row] for row in names.links.first[garbage.links]]
-    by_name = sorted(zip(repositories, manifest_digests, garbage.links.tolist(), strict=True))
-    pairs = garbage.blob_links.tolist()
-    unlinked = sorted(
-        (names.repositories.values[repository], digest, repository, blob)
-        for (repository, blob), digest in zip(pairs, content.digests(garbage.blob_links[:, 1]), strict=True)
-    )
-    by_digest = sorted(zip(content.digests(garbage.blobs), garbage.blobs.tolist(), strict=True))
+    values = names.repositories.values
+    # The place of a repository among the sorted names.
+    place = np.empty(len(values), np.int64)
+    place[np.array(sorted(range(len(values)), key=values.__getitem__), np.int64)] = np.arange(len(values))
+
+    def sort_keys(blobs: Array) -> list[Array]:
+        return digest_sort_keys(content.digest_array(blobs))
+
+    own = content.graph().own[names.links.second[garbage.links]]
+    order = np.lexsort([*sort_keys(own), place[names.links.first[garbage.links]]])
+    links, own = garbage.links[order], own[order]
+    repositories, linked = garbage.blob_links[:, 0], garbage.blob_links[:, 1]
+    blob_links = garbage.blob_links[np.lexsort([*sort_keys(linked), place[repositories]])]
+    blobs = garbage.blobs[np.lexsort(sort_keys(garbage.blobs))]
     return GcPlan(
         version=state.version,
         policy=policy,
         at=at,
-        links=np.array([link for _, _, link in by_name], np.int32),
-        blob_links=np.array([row[2:] for row in unlinked], np.int32).reshape(-1, 2),
-        blobs=np.array([blob for _, blob in by_digest], np.int32),
-        reclaimable_bytes=exact_sum(content.graph().size[garbage.blobs]),
+        links=links,
+        blob_links=blob_links,
+        blobs=blobs,
+        reclaimable_bytes=exact_sum(content.graph().size[blobs]),
         visited_references=garbage.visited_references,
-        removed=tuple((repository, digest) for repository, digest, _ in by_name),
-        unlinked=tuple((repository, digest) for repository, digest, _, _ in unlinked),
-        swept=tuple(digest for digest, _ in by_digest),
+        removed=_named(values, names.links.first[links], content.digests(own)),
+        unlinked=_named(values, blob_links[:, 0], content.digests(blob_links[:, 1])),
+        swept=tuple(content.digests(blobs)),
         stamp=state.stamp,
     )
+
+
+def _named(values: Sequence[str], repositories: Array, digests: list[str]) -> tuple[tuple[str, str], ...]:
+    """Return (repository, digest) pairs."""
+    return tuple(zip(map(values.__getitem__, repositories.tolist()), digests, strict=True))

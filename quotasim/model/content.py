@@ -15,7 +15,7 @@ from quotasim.errors import DigestConflict, InvalidDigest, ManifestTooLarge
 from quotasim.kernels import NULL, descriptors
 from quotasim.kernels.layout import FLAG_FOREIGN, FLAG_SHA512, FLAG_UNKNOWN_SIZE, Graph
 from quotasim.model.columns import Appendable
-from quotasim.model.digests import SHA512, DigestArray, DigestTable, digests_from_strings, format_digest
+from quotasim.model.digests import SHA512, DigestArray, DigestTable, digests_from_strings, format_digest, format_digests
 from quotasim.model.names import StringIndex
 from quotasim.model.oci import Kind, is_foreign
 
@@ -227,8 +227,8 @@ class Content:
         return format_digest(0, self._digests.raw_bytes(blob))
 
     def digests(self, blobs: Array) -> list[str]:
-        """Return the digests of blob rows. O(len(blobs))."""
-        return [self.digest(int(blob)) for blob in blobs]
+        """Return the digests of blob rows as text. O(len(blobs))."""
+        return format_digests(self.digest_array(blobs))
 
     def digest_array(self, blobs: Array) -> DigestArray:
         """Return the digests of blob rows as a column. O(len(blobs))."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -23,6 +24,7 @@ __all__ = [
     "DigestProblem",
     "DigestTable",
     "decode_digests",
+    "digest_sort_keys",
     "digests_from_strings",
     "encode_digests",
     "format_digest",
@@ -41,6 +43,7 @@ _BYTES: Final = (32, 64)
 _MOST_ROWS: Final = 2**31 - 2
 _FIRST_BITS: Final = 7
 _LINE: Final = 64
+_LITTLE: Final = sys.byteorder == "little"
 
 
 class DigestProblem(IntEnum):
@@ -212,6 +215,23 @@ def format_digests(digests: DigestArray) -> list[str]:
     data, offsets = encode_digests(digests)
     text, ends = data.tobytes().decode("ascii"), offsets.tolist()
     return [text[start:stop] for start, stop in itertools.pairwise(ends)]
+
+
+def digest_sort_keys(digests: DigestArray) -> list[Array]:
+    """Columns by which `numpy.lexsort` puts digests into the order of their texts; the last one weighs most.
+
+    Examples
+    --------
+    >>> column = digests_from_strings([f"sha256:{digit * 64}" for digit in "b0a"])
+    >>> np.lexsort(digest_sort_keys(column)).tolist()
+    [1, 2, 0]
+    """
+    keys = [digests.words256[:, word].byteswap() if _LITTLE else digests.words256[:, word] for word in (3, 2, 1, 0)]
+    if digests.words512.size:
+        rest = np.zeros((len(digests), 4), np.uint64)
+        rest[digests.algorithm == SHA512] = digests.words512[:, 4:]
+        keys = [rest[:, word].byteswap() if _LITTLE else rest[:, word] for word in (3, 2, 1, 0)] + keys
+    return [*keys, digests.algorithm]
 
 
 def format_digest(algorithm: int, raw: bytes) -> str:
