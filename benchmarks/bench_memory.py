@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from . import subjects
-from .conftest import Runner
-from .workload import Workload, make_workload
+from quotasim.bench import subjects
+from quotasim.bench.case import SIZES
+from quotasim.bench.workload import Workload, make_workload, workload_of
 
-Race = Callable[..., Any]
+from .conftest import bench_size
 
 TARGET_BYTES = 400_000_000
 STATUS = Path("/proc/self/status")
@@ -114,16 +114,12 @@ def measure_in_process(directory: Path) -> dict[str, int]:
 
 @pytest.mark.skipif(not STATUS.exists(), reason="the system does not say what is resident in /proc")
 @pytest.mark.benchmark(group="memory")
-def test_memory(race: Race, find: Callable[..., None], benchmark: Any, workload: Workload, tmp_path: Path) -> None:
+def test_memory(find: Callable[..., None], benchmark: Any, tmp_path: Path) -> None:
+    workload = workload_of(SIZES[bench_size()])
     for field in dataclasses.fields(Workload):
         np.save(tmp_path / f"{field.name}.npy", getattr(workload, field.name))
-    figures = race(
-        Runner(measure_in_process, lambda: (tmp_path,)),
-        rounds=1,
-        items=workload.references_replayed,
-        **workload.sizes(),
-    )
-    benchmark.extra_info.update(figures)
+    figures = benchmark.pedantic(measure_in_process, args=(tmp_path,), rounds=1)
+    benchmark.extra_info.update(size=bench_size(), **workload.sizes() | figures)
     find(
         f"memory: {figures['resident_bytes'] / 1e6:.0f} MB, of it catalogue and names "
         f"{figures['catalogue_resident_bytes'] / 1e6:.0f} MB (peak: {figures['peak_bytes'] / 1e6:.0f} MB)",

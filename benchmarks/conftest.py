@@ -1,58 +1,49 @@
-"""What all benchmarks share: the workload, the clock, and what came out beside what was aimed for.
+"""What all benchmarks share: a case of `quotasim.bench` is prepared once, and pytest-benchmark is its clock.
 
-``QUOTASIM_BENCH_SIZE=S`` makes everything a hundredth of the full size, ``M`` (the default) is the full size.
+``QUOTASIM_BENCH_SIZE=S`` is 10^5 references, ``M`` (the default) 10^7, ``L`` and ``XL`` more.
 """
 
 from __future__ import annotations
 
 import os
-import platform
 import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-import numba
-import numpy as np
-import pyarrow
 import pytest
 
-from .workload import Workload, make_workload
-
-FRACTIONS = {"S": 0.01, "M": 1.0}
-
-WARM_BYTES = 1_500_000_000
+from quotasim.bench import cases
+from quotasim.bench.case import SIZES, Case, Contender, Prepared, missing
+from quotasim.bench.clock import MOST_WARM_BYTES, time_once, warm_memory
+from quotasim.bench.machine import machine_info as this_machine
+from quotasim.bench.tables import seconds
 
 _FINDINGS = pytest.StashKey["list[Finding]"]()
 
+SMALL = 10_000
+"""References of the size at which contenders are listed: their names are those of any size."""
+
 
 def bench_size() -> str:
-    """The size asked for, S or M."""
+    """The size asked for."""
     size = os.environ.get("QUOTASIM_BENCH_SIZE", "M")
-    if size not in FRACTIONS:
-        message = f"QUOTASIM_BENCH_SIZE is {size!r}, and may be {' or '.join(FRACTIONS)}"
+    if size not in SIZES:
+        message = f"QUOTASIM_BENCH_SIZE is {size!r}, and may be {', '.join(SIZES)}"
         raise pytest.UsageError(message)
     return size
 
 
-@pytest.fixture(scope="session")
-def workload() -> Workload:
-    """The one workload, drawn once a session."""
-    return make_workload(FRACTIONS[bench_size()])
-
-
-@dataclass(frozen=True, slots=True)
-class Runner:
-    """A function, and what makes its arguments anew for every round."""
-
-    function: Callable[..., Any]
-    setup: Callable[[], tuple[Any, ...]]
+@lru_cache(maxsize=1)
+def prepared(name: str) -> Prepared:
+    """A case at the size asked for; the last one is kept."""
+    return cases.by_name(name).prepare(SIZES[bench_size()])
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the summary: what was measured, and what was aimed for at full size ("" where nothing was)."""
+    """One line of the summary: what was measured, and what was aimed for at size M ("" where nothing was)."""
 
     name: str
     measured: str
@@ -69,75 +60,68 @@ def find(request: pytest.FixtureRequest) -> Callable[..., None]:
     return add
 
 
-@pytest.fixture
-def race(benchmark: Any, find: Callable[..., None]) -> Callable[..., Any]:
-    """Time a function in rounds, each on fresh arguments; returns its last result.
+def contenders_of(suites: Sequence[str]) -> list[Any]:
+    """Parameters (case, contender) of a file: every contender of every case of some suites."""
+    found = []
+    for suite in suites:
+        for case in cases.of_suite(suite):
+            found += [
+                pytest.param(case, contender.name, id=f"{case.name}-{contender.name}")
+                for contender in case.prepare(SMALL).contenders
+            ]
+    return found
 
-    ``race(runner, rounds=..., items=..., **figures)`` puts the function alone on the clock, and its rate and
-    the figures into ``extra_info``. With ``ours=Runner(...)`` the function is a peer, and ours runs once
-    before each of its rounds, each on warm memory: other work on the machine then slows both, and ``extra_info`` says
-    how many times slower the peer was, by best round and by median. ``target`` is how many times slower a peer should
-    be, or how many seconds a function alone may take, at full size; the summary prints it and nothing asserts it.
+
+@pytest.fixture
+def contend(benchmark: Any, find: Callable[..., None]) -> Callable[[Case, str], None]:
+    """Time one contender of a case and check its answer; a peer in turns with ours.
+
+    ``extra_info`` has the sizes, the rate, and how many times as long as ours a peer took, by best round and by median.
+    The summary prints that beside the target; nothing asserts it.
     """
 
-    def run(
-        runner: Runner,
-        *,
-        rounds: int,
-        items: int,
-        ours: Runner | None = None,
-        target: float | None = None,
-        **figures: object,
-    ) -> Any:
-        our_times: list[float] = []
-
-        def setup() -> tuple[tuple[Any, ...], dict[str, Any]]:
-            if ours is not None:
-                arguments = ours.setup()
-                warm_memory()
-                start = time.perf_counter()
-                ours.function(*arguments)
-                our_times.append(time.perf_counter() - start)
-                del arguments
-            theirs = runner.setup()
-            if ours is not None:
-                warm_memory()
-            return theirs, {}
-
-        result = benchmark.pedantic(runner.function, setup=setup, rounds=rounds)
-        benchmark.extra_info.update(size=bench_size(), items=items, **figures)
-        if benchmark.stats is None:  # --benchmark-disable: run once, not timed
-            return result
-        times = benchmark.stats.stats
-        benchmark.extra_info["million_items_per_second"] = round(items / times.min / 1e6, 3)
-        if ours is not None:
-            best, median = times.min / min(our_times), times.median / statistics.median(our_times)
-            benchmark.extra_info.update(slower_by_best=round(best, 2), slower_by_median=round(median, 2))
-            find(
-                f"{benchmark.group}: {best:.2f} times as long as ours (medians: {median:.2f})",
-                "" if target is None else f"{target:g} times",
-            )
-        elif target is not None:
-            find(f"{benchmark.group}: {in_seconds(times.min)} (median: {in_seconds(times.median)})", in_seconds(target))
-        if target is not None:
-            benchmark.extra_info["target"] = target
-        return result
+    def run(case: Case, name: str) -> None:
+        if case.largest is not None and SIZES[bench_size()] > case.largest:
+            pytest.skip(f"{case.name} is not run beyond {case.largest:,} references")
+        built = prepared(case.name)
+        ours = built.contenders[0]
+        contender = next(one for one in built.contenders if one.name == name)
+        if absent := missing(contender):
+            pytest.skip(f"{name} needs {', '.join(absent)}, of the group bench")
+        benchmark.group = case.title
+        with contender.around():
+            _measure(benchmark, find, built, ours, contender)
 
     return run
 
 
-def warm_memory() -> None:
-    """Have the machine give more memory than a round needs, and give it back at once.
+def _measure(benchmark: Any, find: Callable[..., None], built: Prepared, ours: Contender, contender: Contender) -> None:
+    our_times: list[float] = []
+    warm = round(MOST_WARM_BYTES * SIZES[bench_size()] / SIZES["M"])
 
-    A virtual machine hands memory that was free for seconds back to its host, and waits when it is asked for again:
-    2 s a GB were seen. A function that is timed every tenth second would pay for that, one timed in a row would not.
-    """
-    np.ones(round(WARM_BYTES * FRACTIONS[bench_size()]), np.uint8)
+    def setup() -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if contender is not ours:
+            our_times.append(time_once(ours, warm)[0])
+        arguments = contender.setup()
+        warm_memory(warm)
+        return arguments, {}
 
-
-def in_seconds(seconds: float) -> str:
-    """A time with three digits: ``1.25 s``, ``0.41 ms``."""
-    return f"{seconds:.3g} s" if seconds >= 0.1 else f"{seconds * 1e3:.3g} ms"
+    answer = benchmark.pedantic(contender.run, setup=setup, rounds=contender.rounds)
+    assert contender.check(answer)
+    benchmark.extra_info.update(size=bench_size(), items=built.items, **built.figures)
+    if benchmark.stats is None:  # --benchmark-disable: run once, not timed
+        return
+    times = benchmark.stats.stats
+    benchmark.extra_info["million_items_per_second"] = round(built.items / times.min / 1e6, 3)
+    if contender.target is not None:
+        benchmark.extra_info["target"] = contender.target
+    if contender is ours:
+        find(f"{benchmark.group}: {seconds(times.min)} (median: {seconds(times.median)})")
+        return
+    best, median = times.min / min(our_times), times.median / statistics.median(our_times)
+    benchmark.extra_info.update(slower_by_best=round(best, 3), slower_by_median=round(median, 3))
+    target = "" if contender.target is None else f"{contender.target:g} times"
+    find(f"{benchmark.group}: {best:.3g} times as long as ours (medians: {median:.3g})", target)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -159,10 +143,4 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """Keep what a figure depends on beside it."""
-    machine_info["usable_cpus"] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    machine_info["libraries"] = {
-        "numpy": np.__version__,
-        "numba": numba.__version__,
-        "pyarrow": pyarrow.__version__,
-        "python": platform.python_version(),
-    }
+    machine_info["quotasim"] = this_machine()

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         UnknownReference,
         UnknownRepository,
         UnknownUpload,
+        WrongAnswer,
     )
     from quotasim.gc.plan import GcPlan
     from quotasim.gc.policy import GcPolicy
@@ -137,6 +138,7 @@ __all__ = [
     "Usage",
     "Verdict",
     "Why",
+    "WrongAnswer",
     "__version__",
     "compare",
     "format_bytes",

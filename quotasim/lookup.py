@@ -8,9 +8,10 @@ import numpy as np
 
 from quotasim.accounting import selection
 from quotasim.engine import Engine
-from quotasim.errors import ImmutableTagRefused, Locked, UnknownReference, UnknownRepository, nearest_names
+from quotasim.errors import ImmutableTagRefused, Locked, UnknownReference, UnknownRepository
 from quotasim.kernels import NULL, layout
 from quotasim.model.oci import Reference, parse_reference, parse_repository
+from quotasim.nearest import nearest_names
 
 
 def find(engine: Engine, reference: str) -> tuple[Reference, int]:

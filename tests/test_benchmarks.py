@@ -8,8 +8,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from benchmarks import peers
-from benchmarks.workload import MOST_LAYERS, Workload, make_workload
+from quotasim.bench import peers
+from quotasim.bench.workload import MOST_LAYERS, Workload, make_workload
 
 FRACTION = 0.002
 

@@ -39,8 +39,9 @@ from quotasim.errors import (
     UnknownReference,
     UnknownRepository,
     UnknownUpload,
-    nearest_names,
+    WrongAnswer,
 )
+from quotasim.nearest import nearest_names
 
 DIGEST = "sha256:" + 64 * "a"
 PROBLEM = Problem("blobs.parquet", 1234, "size", "-5 is negative")
@@ -185,6 +186,7 @@ CASES = [
         "gate failed: use of the limit in percent is 93.1, and may be at most 90",
         99,
     ),
+    (WrongAnswer("dicts"), {"contender": "dicts"}, "dicts gave a wrong answer; its time means nothing", 1),
     (
         InputRejected([PROBLEM]),
         {"problems": (PROBLEM,)},

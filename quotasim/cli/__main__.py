@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from quotasim import __version__
-from quotasim.cli import compare, demo, df, import_tables, preview, show_usage, simulate, why
+from quotasim.cli import bench, compare, demo, df, import_tables, preview, show_usage, simulate, why
 from quotasim.cli.output import printable
 from quotasim.errors import QuotaSimError
 
@@ -50,6 +50,7 @@ app.command("preview")(preview.preview)
 app.command("show-usage")(show_usage.show_usage)
 app.command("compare")(compare.compare)
 app.command("simulate")(simulate.simulate)
+app.add_typer(bench.app, name="bench")
 
 
 def _fail(message: str, exit_code: int) -> None:

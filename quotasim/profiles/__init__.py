@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from quotasim.errors import UnknownProfile, nearest_names
+from quotasim.errors import UnknownProfile
+from quotasim.nearest import nearest_names
 from quotasim.profiles.acr import ACR_BASIC, ACR_PREMIUM, ACR_STANDARD
 from quotasim.profiles.base import RegistryProfile
 from quotasim.profiles.distribution import DISTRIBUTION_2_8, DISTRIBUTION_3

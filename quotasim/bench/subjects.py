@@ -8,27 +8,26 @@ import numpy as np
 import numpy.typing as npt
 
 from quotasim.accounting.basis import Basis, Scope
+from quotasim.bench.workload import START, Workload
 from quotasim.engine import Engine, Outcome, operations
 from quotasim.gc.policy import GcPolicy
-from quotasim.kernels import layout
+from quotasim.kernels import NULL, layout
 from quotasim.model.content import Content, ManifestBatch
 from quotasim.model.digests import DigestArray
 from quotasim.model.oci import Kind, Role
 from quotasim.profiles.base import RegistryProfile
 from quotasim.profiles.distribution import DISTRIBUTION_2_8
 
-from .workload import START, Workload
-
 IMAGE_ROOTS = 0.6
 INDEX_ROOTS = 0.7
 
 
-def namespace_profile(limit: int | None) -> RegistryProfile:
-    """A kind that charges each namespace for what its manifests name, and never collects by itself."""
+def plain_profile(limit: int | None, scope: Scope = Scope.NAMESPACE) -> RegistryProfile:
+    """A kind that charges each scope for what its manifests name, and never collects by itself."""
     return dataclasses.replace(
         DISTRIBUTION_2_8,
         name="benchmark",
-        scope=Scope.NAMESPACE,
+        scope=scope,
         basis=Basis.REFERENCED,
         limit=limit,
         stale_blob_links=False,
@@ -74,9 +73,9 @@ def load_content(workload: Workload, *, indexes: bool = False) -> Content:
     return content
 
 
-def new_engine(workload: Workload, content: Content, limit: int | None) -> Engine:
+def new_engine(workload: Workload, content: Content, limit: int | None, scope: Scope = Scope.NAMESPACE) -> Engine:
     """An empty engine that has one repository in each namespace: repository row = namespace row."""
-    engine = Engine(namespace_profile(limit), START, content)
+    engine = Engine(plain_profile(limit, scope), START, content)
     engine.names.add_repositories([f"namespace-{row:04}/app" for row in range(workload.namespace_count)])
     return engine
 
@@ -93,6 +92,21 @@ def replay(engine: Engine, workload: Workload) -> Outcome:
         repository=repository,
     )
     return engine.apply(ops)
+
+
+def push_all(engine: Engine, workload: Workload) -> Engine:
+    """Push every image once, each in a batch of its own; returns the engine."""
+    manifest = np.arange(workload.manifest_count, dtype=np.int32)
+    engine.apply(
+        operations(
+            np.full(manifest.size, layout.OP_PUSH, np.uint8),
+            START + manifest.astype(np.int64),
+            batch=manifest,
+            link=engine.add_links(workload.namespace, manifest),
+            repository=workload.namespace,
+        )
+    )
+    return engine
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -126,7 +140,7 @@ def cluttered_engine(workload: Workload, content: Content, seed: int = 1) -> Clu
     number[order] = np.arange(order.size) - start[repository[order]]
     names = engine.names.tag_names.add_all([f"v{k}" for k in range(int(number.max()) + 1)])
     platform = np.zeros(int(tagged.sum()), np.int32)
-    tag = np.full(manifest.size, layout.NULL, np.int32)
+    tag = np.full(manifest.size, NULL, np.int32)
     tag[tagged] = engine.names.add_tags(repository[tagged], names[number[tagged]], platform)
     engine.apply(
         operations(

@@ -13,6 +13,7 @@ Every column follows from the seed and the size; there is no Python object per o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -83,22 +84,27 @@ class Workload:
 
     @property
     def manifest_count(self) -> int:
+        """M."""
         return self.namespace.size
 
     @property
     def reference_count(self) -> int:
+        """E."""
         return self.target.size
 
     @property
     def blob_count(self) -> int:
+        """B."""
         return self.blob_size.size
 
     @property
     def namespace_count(self) -> int:
+        """N."""
         return self.limit.size
 
     @property
     def event_count(self) -> int:
+        """T."""
         return self.event_manifest.size
 
     @property
@@ -116,6 +122,12 @@ class Workload:
             "events": self.event_count,
             "indexes": self.index_size.size,
         }
+
+
+@lru_cache(maxsize=1)
+def workload_of(references: int) -> Workload:
+    """The workload of about so many references; the last one is kept."""
+    return make_workload(references / FULL_REFERENCES)
 
 
 def make_workload(fraction: float = 1.0, seed: int = SEED) -> Workload:
@@ -175,7 +187,10 @@ def _digests(rng: np.random.Generator, count: int) -> npt.NDArray[np.uint64]:
 
 
 def _between(
-    rng: np.random.Generator, count: int, probability: tuple[float, ...], value: npt.ArrayLike
+    rng: np.random.Generator,
+    count: int,
+    probability: tuple[float, ...],
+    value: npt.NDArray[np.float64] | tuple[float, ...],
 ) -> npt.NDArray[np.float64]:
     """Draw from the distribution that has these quantiles and is uniform between them."""
     return np.interp(rng.random(count), probability, value)
@@ -209,7 +224,8 @@ def _targets(rng: np.random.Generator, indptr: npt.NDArray[np.int64], blobs: int
         if not again.size:
             break
         key[again] += np.searchsorted(weight, rng.random(again.size)) - key[again] % blobs
-    return rng.permutation(blobs).astype(np.int32)[key - manifest * blobs]
+    rows: npt.NDArray[np.int32] = rng.permutation(blobs).astype(np.int32)[key - manifest * blobs]
+    return rows
 
 
 def _unlimited_bytes(

@@ -12,14 +12,16 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
+import pyarrow
 
-from .workload import Workload
+from quotasim.bench.workload import Workload
 
 Bytes = npt.NDArray[np.int64]
+pa: Any = pyarrow  # its stubs do not know that arrays of numbers are numpy's
 
 
 @contextmanager

@@ -1,0 +1,17 @@
+"""Import, snapshots, df and frames. The cases are those of `quotasim bench`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from quotasim.bench.case import Case
+
+from .conftest import contenders_of
+
+
+@pytest.mark.benchmark
+@pytest.mark.parametrize(("case", "contender"), contenders_of(["tables", "frames"]))
+def test_tables(contend: Callable[[Case, str], None], case: Case, contender: str) -> None:
+    contend(case, contender)
