@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,8 +58,7 @@ def throughput(rows: Sequence[Row], axes: Axes) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: rate(value)))
     axes.yaxis.set_minor_formatter(NullFormatter())
     low, high = axes.get_ylim()
-    if high / low < 10:  # a log axis needs a decade to have a label
-        axes.set_ylim(low / 2, high * 2)
+    axes.set_ylim(10.0 ** math.floor(math.log10(low)), 10.0 ** math.ceil(math.log10(high)))  # whole decades have labels
     axes.set_xlabel("references in the registry")
     axes.set_ylabel(f"{rows[0].unit} a second")
     axes.set_title(f"{rows[0].title}: best rounds", loc="left")
@@ -89,10 +89,12 @@ def speedups(result: Result, axes: Axes) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     left, right = axes.get_xlim()
-    axes.set_xlim(min(left, 0.5), right * 1.6)
+    axes.set_xlim(min(left, 0.5), right * 2)
     axes.set_yticks(range(len(rows)), [f"{row.title}: {row.contender}" for row in rows], fontsize="small")
     axes.invert_yaxis()
-    axes.set_xlabel("times as long as quotasim (black line), best round against best round; red: what was aimed for")
+    axes.set_xlabel("times as long as quotasim takes; red: aimed for")
+    axes.grid(visible=True, which="major", axis="x", color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
 
 
 def draw(result: Result, directory: Path) -> list[Path]:
