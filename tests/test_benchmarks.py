@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from quotasim.bench import peers
+from quotasim.bench.peers import graph, interning, replay
 from quotasim.bench.workload import MOST_LAYERS, Workload, make_workload
 
 FRACTION = 0.002
@@ -80,9 +80,9 @@ class TestWorkload:
 
 class TestPeers:
     def test_both_replays_agree_and_their_figures_hold_together(self, workload: Workload) -> None:
-        trace = peers.plain_trace(workload)
-        one, other = peers.replay_by_namespace(trace), peers.replay_by_pair(trace)
-        for field in dataclasses.fields(peers.Replayed):
+        trace = replay.plain_trace(workload)
+        one, other = replay.replay_by_namespace(trace), replay.replay_by_pair(trace)
+        for field in dataclasses.fields(replay.Replayed):
             assert getattr(one, field.name) == getattr(other, field.name)
         # Recounted from what is live at the end.
         live = set()
@@ -109,28 +109,28 @@ class TestPeers:
         assert all(used <= limit for used, limit in zip(one.used, trace.limit, strict=True))
 
     def test_mark_and_sweep_is_that_of_sets(self, workload: Workload) -> None:
-        graph = peers.plain_graph(workload)
+        plain = graph.plain_graph(workload)
         rng = np.random.default_rng(0)
-        image_root, index_root = rng.random(graph.own.size) < 0.3, rng.random(graph.index_own.size) < 0.6
-        stored = rng.random(graph.blob_size.size) < 0.9
-        swept, freed = peers.mark_and_sweep(graph, image_root, index_root, stored)
+        image_root, index_root = rng.random(plain.own.size) < 0.3, rng.random(plain.index_own.size) < 0.6
+        stored = rng.random(plain.blob_size.size) < 0.9
+        swept, freed = graph.with_numpy(plain, image_root, index_root, stored)
         images = set(np.flatnonzero(image_root).tolist())
         marked = set()
         for index in np.flatnonzero(index_root).tolist():
-            marked.add(int(graph.index_own[index]))
-            children = graph.index_child[graph.index_indptr[index] : graph.index_indptr[index + 1]]
+            marked.add(int(plain.index_own[index]))
+            children = plain.index_child[plain.index_indptr[index] : plain.index_indptr[index + 1]]
             images.update(children.tolist())
         for image in images:
-            marked.add(int(graph.own[image]))
-            marked.update(graph.target[graph.indptr[image] : graph.indptr[image + 1]].tolist())
+            marked.add(int(plain.own[image]))
+            marked.update(plain.target[plain.indptr[image] : plain.indptr[image + 1]].tolist())
         garbage = set(np.flatnonzero(stored).tolist()) - marked
         assert set(swept.tolist()) == garbage
-        assert freed == sum(int(graph.blob_size[blob]) for blob in garbage)
+        assert freed == sum(int(plain.blob_size[blob]) for blob in garbage)
 
     def test_interning_gives_rows_in_order_of_first_appearance(self, workload: Workload) -> None:
         words = workload.blob_digest[workload.target]
         digests = [row.tobytes() for row in words]
         expected = {digest: row for row, digest in enumerate(dict.fromkeys(digests))}
         rows = [expected[digest] for digest in digests]
-        assert peers.intern_with_dict(digests) == rows
-        assert peers.intern_with_arrow(words).tolist() == rows
+        assert interning.intern_with_dict(digests) == rows
+        assert interning.intern_with_arrow(words).tolist() == rows

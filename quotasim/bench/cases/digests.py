@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quotasim.bench import peers
+from quotasim.bench import limits
 from quotasim.bench.case import Case, Contender, Prepared
+from quotasim.bench.peers import frozen_heap, interning
 from quotasim.bench.workload import workload_of
-from quotasim.model.digests import DigestArray, DigestTable, decode_digests, encode_digests
+from quotasim.model.digests import DigestArray, DigestTable, decode_digests, encode_digests, format_digests
 
 Words = npt.NDArray[np.uint64]
 
@@ -53,6 +54,10 @@ def intern(references: int) -> Prepared:
         data = words.tobytes()
         return [data[start : start + 32] for start in range(0, len(data), 32)]
 
+    @cache
+    def texts() -> Any:
+        return interning.series_of(format_digests(DigestArray.sha256(words)))
+
     return Prepared(
         items=len(words),
         bytes=words.nbytes,
@@ -69,7 +74,7 @@ def intern(references: int) -> Prepared:
             Contender(
                 name="pyarrow dictionary_encode",
                 role="peer",
-                run=peers.intern_with_arrow,
+                run=interning.intern_with_arrow,
                 setup=lambda: (words,),
                 check=right,
                 target=3,
@@ -77,11 +82,27 @@ def intern(references: int) -> Prepared:
             Contender(
                 name="dict",
                 role="peer",
-                run=peers.intern_with_dict,
+                run=interning.intern_with_dict,
                 setup=lambda: (raw(),),
                 check=right,
                 rounds=3,
-                around=peers.frozen_heap,
+                around=frozen_heap,
+            ),
+            Contender(
+                name="pandas.factorize of texts",
+                role="peer",
+                run=interning.intern_with_pandas,
+                setup=lambda: (texts(),),
+                check=right,
+                rounds=3,
+                target=4.5,
+            ),
+            Contender(
+                name="copy of the digests",
+                role="limit",
+                run=limits.copy,
+                setup=lambda: (words, np.empty_like(words)),
+                check=lambda out: np.array_equal(out[:100], words[:100]),
             ),
         ),
     )

@@ -11,8 +11,10 @@ from functools import cache
 import numpy as np
 
 from quotasim.accounting.basis import Scope
-from quotasim.bench import peers, subjects
+from quotasim.bench import subjects
 from quotasim.bench.case import Case, Contender, Prepared
+from quotasim.bench.peers import frozen_heap
+from quotasim.bench.peers import replay as peers
 from quotasim.bench.workload import Workload, make_workload, workload_of
 from quotasim.engine import Engine, Outcome
 from quotasim.kernels import layout
@@ -72,9 +74,10 @@ def _prepare(references: int, *, scope: Scope, share: float | None) -> Prepared:
     contenders = [ours]
     if scope is Scope.NAMESPACE and share is not None:
         trace = cache(lambda: peers.plain_trace(workload))
-        for name, replay in (
-            ("dicts, one a namespace", peers.replay_by_namespace),
-            ("one dict of pairs", peers.replay_by_pair),
+        for name, replay, needs in (
+            ("dicts, one a namespace", peers.replay_by_namespace, ()),
+            ("one dict of pairs", peers.replay_by_pair, ()),
+            ("SimPy with the same dicts", peers.replay_with_simpy, ("simpy",)),
         ):
             contenders.append(
                 Contender(
@@ -85,7 +88,8 @@ def _prepare(references: int, *, scope: Scope, share: float | None) -> Prepared:
                     check=lambda replayed: same_as_ours(engine, replayed),
                     rounds=3,
                     target=20,
-                    around=peers.frozen_heap,
+                    around=frozen_heap,
+                    needs=needs,
                 )
             )
     figures = {

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+import itertools
+from contextlib import nullcontext
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from quotasim.accounting.basis import Basis, Scope, basis_bytes
 from quotasim.accounting.sharing import By, SharingRow
+from quotasim.bench import subjects
 from quotasim.bench.case import Case, Contender, Prepared
 from quotasim.bench.cases.mark import cluttered_of
+from quotasim.bench.peers import frozen_heap
+from quotasim.bench.peers import usage as peers
 from quotasim.bench.workload import Workload, workload_of
 from quotasim.engine import Engine
 from quotasim.registry import Registry
@@ -117,7 +123,82 @@ def exclusive_of_a_set(references: int) -> Prepared:
     return Prepared(items=items, figures=workload.sizes() | {"images": chosen.size}, contenders=(ours,))
 
 
+def usage(references: int) -> Prepared:
+    """Bytes of each namespace from scratch, each blob once in it, of images alone."""
+    workload = workload_of(references)
+    images = _images_of(references)
+    content = images.content
+    where, blob, _ = expected_pairs(references)
+    layers = by_namespace(workload, where, workload.blob_size[blob])
+    expected = layers + by_namespace(workload, workload.namespace, workload.manifest_size)
+    namespace = np.repeat(workload.namespace, np.diff(workload.indptr))
+    plain = (namespace, workload.target, workload.blob_size)
+    count = workload.namespace_count
+
+    def ours_is_right(found: list[int]) -> bool:
+        return bool(found == expected.tolist())
+
+    def peer(name: str, run: Any, setup: Any, target: float | None, *needs: str, rounds: int = 5) -> Contender:
+        """One of the others, which sums layers alone; ``setup`` is called once."""
+        return Contender(
+            name=name,
+            role="peer",
+            run=run,
+            setup=cache(setup),
+            check=lambda found: np.array_equal(np.asarray(found), layers),
+            rounds=rounds,
+            target=target,
+            around=frozen_heap if name == "sets" else nullcontext,
+            needs=needs,
+        )
+
+    def lists() -> tuple[list[tuple[int, list[int]]], list[int], int]:
+        ends, target = workload.indptr.tolist(), workload.target.tolist()
+        rows = [target[start:stop] for start, stop in itertools.pairwise(ends)]
+        return list(zip(workload.namespace.tolist(), rows, strict=True)), workload.blob_size.tolist(), count
+
+    return Prepared(
+        items=workload.reference_count,
+        figures=workload.sizes(),
+        contenders=(
+            Contender(
+                name="quotasim",
+                role="ours",
+                run=lambda: basis_bytes(content, images.names, images.state, Scope.NAMESPACE, Basis.REFERENCED),
+                setup=lambda: (),
+                check=ours_is_right,
+            ),
+            peer("numpy sort and diff", peers.with_numpy, lambda: (*plain, count), 1.5),
+            peer("scipy.sparse", peers.with_scipy, lambda: (*plain, count), None, "scipy"),
+            peer(
+                "pandas",
+                peers.with_pandas,
+                lambda: (peers.frames(*plain, "pandas")[0], workload.blob_size, count),
+                None,
+            ),
+            peer("polars", peers.with_polars, lambda: (*peers.frames(*plain, "polars"), count), None, "polars"),
+            peer("DuckDB", peers.with_duckdb, lambda: (peers.duckdb_tables(*plain), count), None, "duckdb"),
+            peer("sets", peers.with_sets, lists, None, rounds=3),
+        ),
+    )
+
+
+@lru_cache(maxsize=1)
+def _images_of(references: int) -> Engine:
+    """A registry of images alone, each in its namespace; the last one is kept."""
+    workload = workload_of(references)
+    engine = subjects.new_engine(workload, subjects.load_content(workload), None)
+    return subjects.push_all(engine, workload)
+
+
 CASES = (
+    Case(
+        name="usage-namespace",
+        suite="sharing",
+        title="bytes of each namespace from scratch",
+        unit="references",
+        prepare=usage,
+    ),
     Case(name="recount", suite="sharing", title="count all figures anew", unit="references", prepare=recount),
     *(
         Case(

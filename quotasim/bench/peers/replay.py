@@ -1,43 +1,19 @@
-"""What one would write without quotasim, as fast as it goes: plain dicts, NumPy and Arrow; the same answers.
+"""Replays with dicts.
 
-The replays keep what ours keeps: who holds what in each namespace and in the registry, charged, unique and
-stored bytes, and for every event whether it was refused and by how much each figure changed. Preparing
-lists, and switching the garbage collector off, is the caller's: it is not in the time.
+They keep what ours keeps: who holds what in each namespace and in the registry, charged, unique and stored bytes, and
+for every event whether it was refused and by how much each figure changed.
 """
 
 from __future__ import annotations
 
-import gc
 import itertools
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow
-
 from quotasim.bench.workload import Workload
-
-Bytes = npt.NDArray[np.int64]
-pa: Any = pyarrow  # its stubs do not know that arrays of numbers are numpy's
-
-
-@contextmanager
-def frozen_heap() -> Iterator[None]:
-    """Keep Python's garbage collector from walking millions of ints: it takes a quarter of a dict replay."""
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.unfreeze()
-
-
-# -- replay --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,18 +65,46 @@ class Replayed:
 
 def replay_by_namespace(trace: Trace) -> Replayed:
     """Replay with a dict from blob to count for each namespace."""
+    replayed = _empty(trace)
+    deque(_by_namespace(trace, replayed), maxlen=0)
+    return replayed
+
+
+def replay_with_simpy(trace: Trace) -> Replayed:
+    """The same replay as a process of SimPy that waits a unit of simulated time between two events."""
+    simpy: Any = import_module("simpy")
+    environment = simpy.Environment()
+    replayed = _empty(trace)
+
+    def process() -> Iterator[Any]:
+        for _ in _by_namespace(trace, replayed):
+            yield environment.timeout(1)
+
+    environment.process(process())
+    environment.run()
+    return replayed
+
+
+def _empty(trace: Trace) -> Replayed:
+    """Return a replay to which nothing has happened."""
+    count = len(trace.events)
+    return Replayed(
+        bytearray(count), [0] * count, [0] * count, [0] * count, [0] * len(trace.limit), [0] * len(trace.blob_size)
+    )
+
+
+def _by_namespace(trace: Trace, replayed: Replayed) -> Iterator[None]:
+    """Do one event after another, with a dict from blob to count for each namespace."""
     blobs, blob_size, manifest_size = trace.blobs, trace.blob_size, trace.manifest_size
     namespace, limit = trace.namespace, trace.limit
-    count = len(trace.events)
-    refused = bytearray(count)
-    charged, unique, stored = [0] * count, [0] * count, [0] * count
+    refused, charged, unique, stored = replayed.refused, replayed.charged, replayed.unique, replayed.stored
+    used, holders = replayed.used, replayed.holders
     held: list[dict[int, int]] = [{} for _ in limit]
-    used = [0] * len(limit)
-    holders = [0] * len(blob_size)
     on_disk = bytearray(len(blob_size))
     manifest_on_disk = bytearray(len(manifest_size))
     live = bytearray(len(manifest_size))
     for event, (manifest, is_delete) in enumerate(trace.events):
+        yield
         scope = namespace[manifest]
         counts = held[scope]
         if not is_delete:
@@ -153,7 +157,6 @@ def replay_by_namespace(trace: Trace) -> Replayed:
             used[scope] -= freed
             charged[event] = -freed
             unique[event] = -last_held
-    return Replayed(refused, charged, unique, stored, used, holders)
 
 
 def replay_by_pair(trace: Trace) -> Replayed:
@@ -218,85 +221,3 @@ def replay_by_pair(trace: Trace) -> Replayed:
             charged[event] = -freed
             unique[event] = -last_held
     return Replayed(refused, charged, unique, stored, used, holders)
-
-
-# -- mark and sweep ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Graph:
-    """Images and indexes over one numbering of blobs: layers, then each image's own, then each index's own.
-
-    Attributes
-    ----------
-    indptr, target : int64[M + 1], int32[E]; layers of each image.
-    own, index_own : int32[M], int32[I]; the blob that each is.
-    index_indptr, index_child : int64[I + 1], int32[C]; images of each index.
-    blob_size : int64[B + M + I], bytes.
-    """
-
-    indptr: npt.NDArray[np.int64]
-    target: npt.NDArray[np.int32]
-    own: npt.NDArray[np.int32]
-    index_indptr: npt.NDArray[np.int64]
-    index_child: npt.NDArray[np.int32]
-    index_own: npt.NDArray[np.int32]
-    blob_size: Bytes
-
-
-def plain_graph(workload: Workload) -> Graph:
-    """The workload's images and indexes as plain columns."""
-    layers, images, indexes = workload.blob_count, workload.manifest_count, workload.index_size.size
-    return Graph(
-        workload.indptr,
-        workload.target,
-        np.arange(layers, layers + images, dtype=np.int32),
-        workload.index_indptr,
-        workload.index_child,
-        np.arange(layers + images, layers + images + indexes, dtype=np.int32),
-        np.concatenate((workload.blob_size, workload.manifest_size, workload.index_size)),
-    )
-
-
-def mark_and_sweep(
-    graph: Graph,
-    image_root: npt.NDArray[np.bool_],
-    index_root: npt.NDArray[np.bool_],
-    stored: npt.NDArray[np.bool_],
-) -> tuple[npt.NDArray[np.int64], int]:
-    """Mark from the roots, indexes first, and list what is stored and not marked.
-
-    Parameters
-    ----------
-    image_root, index_root : bool[M], bool[I]; linked and tagged.
-    stored : bool[B + M + I].
-
-    Returns
-    -------
-    The blobs to go, ascending, and their bytes.
-    """
-    kept = image_root.copy()
-    kept[graph.index_child[np.repeat(index_root, np.diff(graph.index_indptr))]] = True
-    marked = np.zeros(stored.size, np.bool_)
-    marked[graph.target[np.repeat(kept, np.diff(graph.indptr))]] = True
-    marked[graph.own[kept]] = True
-    marked[graph.index_own[index_root]] = True
-    swept = np.flatnonzero(stored & ~marked)
-    return swept, int(graph.blob_size[swept].sum())
-
-
-# -- interning -----------------------------------------------------------------------------------------
-
-
-def intern_with_arrow(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
-    """Rows of digests, uint64[n, 4], in order of first appearance; Arrow compares all 32 bytes too."""
-    column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), words.shape[0], [None, pa.py_buffer(words)])
-    rows: npt.NDArray[np.int32] = column.dictionary_encode().indices.to_numpy()
-    return rows
-
-
-def intern_with_dict(digests: list[bytes]) -> list[int]:
-    """Rows of digests in order of first appearance."""
-    rows: dict[bytes, int] = {}
-    row_of = rows.setdefault
-    return [row_of(digest, len(rows)) for digest in digests]
