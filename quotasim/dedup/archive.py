@@ -9,7 +9,7 @@ from typing import IO, Final, cast
 
 from quotasim.dedup.streams import PIECE_BYTES, Broken, Limits, TarStream
 
-__all__ = ["Entry", "regular_files"]
+__all__ = ["Archive", "Entry"]
 
 _ZEROS: Final = memoryview(bytes(PIECE_BYTES))
 
@@ -31,68 +31,93 @@ class Entry:
     pieces: Iterator[memoryview]
 
 
-def regular_files(stream: TarStream, limits: Limits) -> Iterator[Entry]:
-    """Every regular file of an archive, in its order: ustar, pax and GNU, sparse files included.
+class Archive:
+    """A layer's archive, read once from front to back.
 
-    Links, directories, devices and unknown types have no content and are passed over. Names are not looked at: an
-    absolute path or a ``..`` in them leads nowhere.
+    Parameters
+    ----------
+    stream : its bytes.
+    limits : how many entries, and how many bytes of files, it may have.
 
-    Raises
-    ------
-    Broken : the archive is damaged or cut off, goes past a limit, or does not end with a block of zeros.
+    Attributes
+    ----------
+    ended : whether a block of zeros ended it, as tar has it. umoci writes none, so that layers without one are common;
+        nothing but its digest tells such an archive from one that was cut off between two entries.
 
     Notes
     -----
     `tarfile` reads the headers, one at a time. Its own iterator would keep every member, and ends without an error at a
     damaged header.
     """
-    count, content = 0, 0
-    archive, member = _first(stream)
-    while member is not None:
-        count += 1
-        if count > limits.members:
-            message = f"its archive has more than {limits.members:,} entries, which is the limit"
-            raise Broken(message)
-        end = archive.offset
-        if member.size < 0 or end < stream.tell():
-            message = f"the header at byte {member.offset:,} of the archive has a negative size"
-            raise Broken(message)
-        if member.isreg():
-            content += member.size
-            if content > limits.archive_bytes:
-                message = f"its files have more than {limits.archive_bytes:,} bytes, which is the limit"
+
+    def __init__(self, stream: TarStream, limits: Limits) -> None:
+        self._stream, self._limits = stream, limits
+        self.ended = False
+
+    def files(self) -> Iterator[Entry]:
+        """Every regular file, in the archive's order: ustar, pax and GNU, sparse files included. To be called once.
+
+        Links, directories, devices and unknown types have no content and are passed over. Names are not looked at: an
+        absolute path or a ``..`` in them leads nowhere.
+
+        Raises
+        ------
+        Broken : the archive is damaged, goes past a limit, or is cut off within a header or a file.
+        """
+        stream, limits, count, content = self._stream, self._limits, 0, 0
+        archive, member = self._first()
+        while member is not None:
+            count += 1
+            if count > limits.members:
+                message = f"its archive has more than {limits.members:,} entries, which is the limit"
                 raise Broken(message)
-            extents = _extents(member, end)
-            stream.seek(member.offset_data)
-            yield Entry(member.size, _content(stream, extents, member.size))
-        stream.seek(end)
-        member = _next(archive)
-    stream.drain()
+            end = archive.offset
+            if member.size < 0 or end < stream.tell():
+                message = f"the header at byte {member.offset:,} of the archive has a negative size"
+                raise Broken(message)
+            if member.isreg():
+                content += member.size
+                if content > limits.archive_bytes:
+                    message = f"its files have more than {limits.archive_bytes:,} bytes, which is the limit"
+                    raise Broken(message)
+                extents = _extents(member, end)
+                stream.seek(member.offset_data)
+                yield Entry(member.size, _content(stream, extents, member.size))
+                # The padding of the last entry may be missing, as may the blocks that should follow it.
+                if end - stream.tell() < tarfile.BLOCKSIZE:
+                    stream.read(end - stream.tell())
+                    end = stream.tell()
+            stream.seek(end)
+            member = self._next(archive)
+        stream.drain()
 
+    def _first(self) -> tuple[tarfile.TarFile, tarfile.TarInfo | None]:
+        """The archive, and its first header; None if there is none."""
+        try:
+            # It reads the first header at once, from what has as much of a file as that needs.
+            archive = tarfile.TarFile(fileobj=cast("IO[bytes]", self._stream), mode="r", errorlevel=2)
+        except _NONSENSE as error:
+            message = f"is not a tar archive: {error}"
+            raise Broken(message) from None
+        first = cast("tarfile.TarInfo | None", archive.firstmember)  # type: ignore[attr-defined]
+        self.ended = first is None
+        return archive, first
 
-def _first(stream: TarStream) -> tuple[tarfile.TarFile, tarfile.TarInfo | None]:
-    """The archive, and its first header; None if there is none."""
-    try:
-        # It reads the first header at once, from what has as much of a file as that needs.
-        archive = tarfile.TarFile(fileobj=cast("IO[bytes]", stream), mode="r", errorlevel=2)
-    except _NONSENSE as error:
-        message = f"is not a tar archive: {error}"
-        raise Broken(message) from None
-    return archive, archive.firstmember  # type: ignore[attr-defined]
-
-
-def _next(archive: tarfile.TarFile) -> tarfile.TarInfo | None:
-    """The next header; None at the block of zeros that ends the archive."""
-    start = archive.offset
-    try:
-        return tarfile.TarInfo.fromtarfile(archive)
-    except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
-        return None
-    except (tarfile.EmptyHeaderError, tarfile.TruncatedHeaderError):  # type: ignore[attr-defined]
-        message = f"is cut off: its archive ends at byte {start:,}, without the block of zeros that ends one"
-    except _NONSENSE as error:
-        message = f"the header at byte {start:,} of the archive is damaged: {error}"
-    raise Broken(message)
+    def _next(self, archive: tarfile.TarFile) -> tarfile.TarInfo | None:
+        """The next header; None where the archive ends."""
+        start = self._stream.tell()
+        try:
+            return tarfile.TarInfo.fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            self.ended = True
+            return None
+        except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
+            return None
+        except tarfile.TruncatedHeaderError:  # type: ignore[attr-defined]
+            message = f"is cut off: its archive ends within the header at byte {start:,}"
+        except _NONSENSE as error:
+            message = f"the header at byte {start:,} of the archive is damaged: {error}"
+        raise Broken(message)
 
 
 def _extents(member: tarfile.TarInfo, end: int) -> list[tuple[int, int]]:

@@ -12,7 +12,7 @@ from typing import Final, get_args
 import numpy as np
 import zstandard
 
-from quotasim.dedup.archive import Entry, regular_files
+from quotasim.dedup.archive import Archive, Entry
 from quotasim.dedup.chunking import Chunker, Chunking
 from quotasim.dedup.clock import STAGES, Clock, PeakMemory
 from quotasim.dedup.results import ContentReport, LayerContent, Level, Stage
@@ -158,13 +158,14 @@ class _Reader:
 
     def read(self) -> LayerContent:
         tally, clock = self._work.tallies.get("layer"), self._clock
-        stream = files = file_bytes = frame = None
+        stream = archive = files = file_bytes = frame = None
         if self._layer.is_archive and (self._files or self._chunks or self._work.zstd_level is not None):
             if tally is not None and self._work.zstd_level is not None:
                 frame = _Frame(self._work.zstd_level, clock)
             stream = TarStream(self._blob, clock, self._work.limits, None if frame is None else frame.feed)
             if self._files or self._chunks:
-                files, file_bytes = self._read_files(stream)
+                archive = Archive(stream, self._work.limits)
+                files, file_bytes = self._read_files(archive)
             else:
                 stream.drain()
         self._blob.drain(memoryview(bytearray(PIECE_BYTES)))
@@ -187,11 +188,12 @@ class _Reader:
             tar_bytes=None if stream is None else stream.size,
             files=files,
             file_bytes=file_bytes,
+            ended=None if archive is None else archive.ended,
         )
 
-    def _read_files(self, stream: TarStream) -> tuple[int, int]:
+    def _read_files(self, archive: Archive) -> tuple[int, int]:
         files = file_bytes = 0
-        for entry in regular_files(stream, self._work.limits):
+        for entry in archive.files():
             files += 1
             file_bytes += entry.size
             self._read_file(entry)

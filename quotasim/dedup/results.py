@@ -58,6 +58,8 @@ class LayerContent:
     tar_bytes : of the archive, uncompressed; None where it was not opened.
     files, file_bytes : its regular files, and the bytes of their contents, holes included; None where it was not
         opened. Hard links have no content of their own.
+    ended : whether a block of zeros ended the archive; None where it was not opened. Layers of umoci have none; of a
+        plain archive without a descriptor it may mean that the rest is missing.
     """
 
     name: str
@@ -67,6 +69,7 @@ class LayerContent:
     tar_bytes: int | None
     files: int | None
     file_bytes: int | None
+    ended: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

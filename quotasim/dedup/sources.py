@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,7 +11,6 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from quotasim.dedup.clock import Clock
 from quotasim.dedup.streams import BlobFile, Broken, open_regular
 from quotasim.errors import InputRejected, InvalidDigest, InvalidValue, Problem
 from quotasim.model.oci import FOREIGN_MEDIA_TYPES, OCI_LAYER_GZIP, parse_digest
@@ -155,10 +155,12 @@ class _Layout:
     def _document(self, parent: str, descriptor: _Descriptor) -> _Document:
         path = self._blob(parent, descriptor)
         content = self._content(path, descriptor.digest)
-        algorithm = descriptor.digest.partition(":")[0]
-        check = BlobFile(open_regular(path), Clock(), algorithm)
-        check.drain(memoryview(bytearray(len(content) + 1)))
-        _check(descriptor.digest, descriptor.digest, descriptor.size, check)
+        found = hashlib.new(descriptor.digest.partition(":")[0], content).hexdigest()
+        try:
+            _compare(descriptor.digest, descriptor.size, found, len(content))
+        except Broken as error:
+            message = f"{descriptor.digest} {error}"
+            raise Broken(message) from None
         return self._decode(descriptor.digest, content, _Document)
 
     def _blob(self, parent: str, descriptor: _Descriptor) -> Path:
@@ -225,19 +227,23 @@ def check_blob(layer: Layer, blob: BlobFile) -> None:
     Broken : it has another size or digest.
     """
     if layer.digest is not None:
-        _check(None, layer.digest, layer.size, blob)
+        _compare(layer.digest, layer.size, blob.hexdigest(layer.digest.partition(":")[0]), blob.size)
     elif layer.size is not None and layer.size != blob.size:
         message = f"has {blob.size:,} bytes, and should have {layer.size:,}"
         raise Broken(message)
 
 
-def _check(name: str | None, digest: str, size: int | None, blob: BlobFile) -> None:
-    subject = "" if name is None else f"{name} "
-    if size is not None and size != blob.size:
-        message = f"{subject}has {blob.size:,} bytes, and its descriptor says {size:,}"
+def _compare(digest: str, size: int | None, found_digits: str, found_size: int) -> None:
+    """Compare what a descriptor says with what there is.
+
+    Raises
+    ------
+    Broken : they differ.
+    """
+    if size is not None and size != found_size:
+        message = f"has {found_size:,} bytes, and its descriptor says {size:,}"
         raise Broken(message)
     algorithm, _, digits = digest.partition(":")
-    found = blob.hexdigest(algorithm)
-    if found != digits:
-        message = f"{subject}has the digest {algorithm}:{found}, and its descriptor says {digest}"
+    if found_digits != digits:
+        message = f"has the digest {algorithm}:{found_digits}, and its descriptor says {digest}"
         raise Broken(message)
