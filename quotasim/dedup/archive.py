@@ -80,9 +80,9 @@ class Archive:
                 if content > limits.archive_bytes:
                     message = f"its files have more than {limits.archive_bytes:,} bytes, which is the limit"
                     raise Broken(message)
-                extents = _extents(member, end)
+                pieces = _sparse_pieces(stream, member, end)
                 stream.seek(member.offset_data)
-                yield Entry(member.size, _content(stream, extents, member.size))
+                yield Entry(member.size, stream.pieces(member.size) if pieces is None else pieces)
                 # The padding of the last entry may be missing, as may the blocks that should follow it.
                 if end - stream.tell() < tarfile.BLOCKSIZE:
                     stream.read(end - stream.tell())
@@ -120,13 +120,13 @@ class Archive:
         raise Broken(message)
 
 
-def _extents(member: tarfile.TarInfo, end: int) -> list[tuple[int, int]]:
-    """Where the data of a file lies in it, as (offset, size), ascending; all of it if it has no holes."""
-    sparse = cast("list[tuple[int, int]] | None", member.sparse)
-    if sparse is None:
-        return [(0, member.size)]
+def _sparse_pieces(stream: TarStream, member: tarfile.TarInfo, end: int) -> Iterator[memoryview] | None:
+    """The content of a sparse file, as its map says; None for a file without holes."""
+    extents = cast("list[tuple[int, int]] | None", member.sparse)
+    if extents is None:
+        return None
     position = stored = 0
-    for offset, size in sparse:
+    for offset, size in extents:
         if size < 0 or offset < position or offset + size > member.size:
             message = f"the map of the sparse file at byte {member.offset:,} of the archive contradicts itself"
             raise Broken(message)
@@ -134,10 +134,10 @@ def _extents(member: tarfile.TarInfo, end: int) -> list[tuple[int, int]]:
     if stored > end - member.offset_data:
         message = f"the map of the sparse file at byte {member.offset:,} of the archive names more than is there"
         raise Broken(message)
-    return sparse
+    return _with_holes(stream, extents, member.size)
 
 
-def _content(stream: TarStream, extents: list[tuple[int, int]], size: int) -> Iterator[memoryview]:
+def _with_holes(stream: TarStream, extents: list[tuple[int, int]], size: int) -> Iterator[memoryview]:
     position = 0
     for offset, count in extents:
         yield from _hole(offset - position)

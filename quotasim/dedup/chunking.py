@@ -112,13 +112,20 @@ class Chunker:
 
     def finish(self) -> None:
         """End the stream: what is left is cut as well. The next piece begins another stream."""
-        self._cut(self._filled)
+        if self._filled:
+            self._cut(self._filled)
+
+    def cut_whole(self, content: memoryview) -> None:
+        """Cut a stream that is whole in memory, without copying it; between two others, not within one."""
+        with self._timed:
+            lengths = [chunk.length for chunk in self._fastcdc.cut_buf(content)]
+        self._take(content, lengths)
 
     def _cut(self, sure: int) -> None:
         """Take the chunks that begin at ``sure`` or before, and keep the rest."""
-        filled, lengths, done = self._window[: self._filled], [], 0
-        if not filled:
-            return
+        filled = self._window[: self._filled]
+        lengths: list[int] = []
+        done = 0
         with self._timed:
             for chunk in self._fastcdc.cut_buf(filled):
                 if done > sure:
@@ -127,5 +134,6 @@ class Chunker:
                 done += chunk.length
         self._take(filled, lengths)
         rest = self._filled - done
-        self._window[:rest] = bytes(self._window[done : self._filled])
+        if rest:
+            self._window[:rest] = bytes(filled[done:])
         self._filled = rest

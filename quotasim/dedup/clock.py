@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -21,8 +22,8 @@ STAGES: Final = (
     "compress",
 )
 
-_STATUS: Final = Path("/proc/self/status")
-_SECONDS: Final = 0.005
+_STATM: Final = Path("/proc/self/statm")
+_SECONDS: Final = 0.01
 
 
 class Running:
@@ -96,8 +97,9 @@ class PeakMemory:
 
 def _resident_bytes() -> int | None:
     """Anonymous memory of this process that is in RAM."""
+    # A tenth of the work that /proc/self/status is, and it is looked at a hundred times a second.
     try:
-        lines = _STATUS.read_text().splitlines()
-    except OSError:
+        _, resident, shared, *_ = _STATM.read_bytes().split()
+    except (OSError, ValueError):
         return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:")), None)
+    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from typing import Final, get_args
 
 import numpy as np
@@ -214,7 +215,9 @@ class _Reader:
                 with self._clock("hash files") as stage:
                     file_hash.update(piece)
                     stage.bytes += len(piece)
-            if cuts:
+            if cuts and len(piece) == entry.size:
+                self._chunker.cut_whole(piece)
+            elif cuts:
                 self._chunker.feed(piece)
             if frame is not None:
                 frame.feed(piece)
@@ -231,17 +234,16 @@ class _Reader:
     def _take_chunks(self, window: memoryview, lengths: list[int]) -> None:
         assert self._chunks is not None
         self._clock("cut chunks").bytes += sum(lengths)
-        digests, start = [], 0
+        digests, contents, start = bytearray(), [], 0
         with self._clock("hash chunks") as stage:
             for length in lengths:
-                digests.append(hashlib.sha256(window[start : start + length]).digest())
+                digests += hashlib.sha256(window[start : start + length]).digest()
                 start += length
             stage.bytes += start
-        start = 0
-        for digest, length in zip(digests, lengths, strict=True):
-            content = b"" if self._work.zstd_level is None else bytes(window[start : start + length])
-            self._chunks.add(digest, length, content)
-            start += length
+        if self._work.zstd_level is not None:
+            ends = accumulate(lengths)
+            contents = [bytes(window[end - length : end]) for end, length in zip(ends, lengths, strict=True)]
+        self._chunks.extend(digests, lengths, contents)
 
 
 class _Frame:

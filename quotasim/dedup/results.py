@@ -106,7 +106,7 @@ class ContentReport:
     workers : threads.
     seconds : from start to end.
     stages : those that took place, in their order.
-    peak_memory_bytes : by how much the process's anonymous memory grew at most, looked at every 5 ms; None where the
+    peak_memory_bytes : by how much the process's anonymous memory grew at most, looked at every 10 ms; None where the
         system does not say.
     """
 

@@ -261,8 +261,9 @@ class TarStream:
         if position < self._position:
             message = f"the archive is damaged: byte {position:,} is named after byte {self._position:,}"
             raise Broken(message)
-        for _ in self.pieces(position - self._position):
-            pass
+        if position > self._position:
+            for _ in self.pieces(position - self._position):
+                pass
 
     def read(self, count: int) -> bytes:
         """At most ``count`` bytes of a header; fewer only at the end.
@@ -277,6 +278,8 @@ class TarStream:
                 f"the limit is {self._limits.header_bytes:,}"
             )
             raise Broken(message)
+        if count <= len(self._rest):
+            return bytes(self._next(count))
         parts = []
         while count and (piece := self._next(count)):
             parts.append(bytes(piece))

@@ -88,13 +88,17 @@ class Batch:
         self._contents: list[bytes | int] = []
         self._held = 0
 
-    def add(self, digest: bytes, size: int, content: bytes | int = b"") -> None:
+    def add(self, digest: bytes, size: int, content: bytes | int) -> None:
         """Add an object, with its content, or with the size that a stream of it was compressed to."""
-        self._digests += digest
-        self._sizes.append(size)
+        self.extend(digest, (size,), (content,))
+
+    def extend(self, digests: bytes | bytearray, sizes: Sequence[int], contents: Sequence[bytes | int]) -> None:
+        """Add objects: their digests one after the other, and a content for each where they are to be compressed."""
+        self._digests += digests
+        self._sizes.extend(sizes)
         if self._compressor is not None:
-            self._contents.append(content)
-            self._held += len(content) if isinstance(content, bytes) else 0
+            self._contents.extend(contents)
+            self._held += sum(len(content) for content in contents if isinstance(content, bytes))
         if len(self._sizes) >= BATCH_OBJECTS or self._held >= BATCH_BYTES:
             self.flush()
 
