@@ -149,6 +149,13 @@ class TestAgainstTheOracle:
         assert report.level("file").unique_count == 5 + 2 * 40
         assert report.level("file").dedup_ratio == pytest.approx(200 / 85)
 
+    def test_files_that_are_just_large_enough_to_be_cut(self, tmp_path):
+        files = [(str(row), tarfile.REGTYPE, hashlib.shake_256(bytes([row])).digest(128)) for row in range(200)]
+        paths = written(tmp_path, [archive(files)])
+        report = measure(paths, chunking=SMALL)
+        assert figures(report) == oracle(paths)
+        assert report.level("chunk").count > 200
+
 
 class TestLaws:
     @given(st.lists(MEMBERS.map(archive), max_size=4))
@@ -205,9 +212,11 @@ class TestChunker:
         done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
         assert done.stdout.strip() == "False"
 
-    @settings(max_examples=30)
+    @settings(max_examples=40)
     @given(
-        st.integers(0, 4 * WINDOW_BYTES),
+        st.sampled_from(
+            [0, 1, 64, 1025, *(n * WINDOW_BYTES + extra for n in (1, 2, 3) for extra in (-1, 0, 1024, 2**16))]
+        ),
         st.integers(0, 2**32),
         st.lists(st.integers(1, 2 * WINDOW_BYTES), max_size=8),
         st.sampled_from([SMALL, Chunking(), Chunking(minimum=2**16, average=2**17, maximum=2**19)]),
