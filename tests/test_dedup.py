@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import itertools
+import re
 import subprocess
 import sys
 import tarfile
@@ -380,3 +381,10 @@ def test_the_temporary_directory_is_not_needed(monkeypatch, tmp_path):
     for name in ("TemporaryFile", "NamedTemporaryFile", "mkdtemp", "mkstemp"):
         monkeypatch.setattr(tempfile, name, refuse)
     assert measure([path]) == expected
+
+
+def test_the_page_shows_what_its_code_prints(root):
+    page = (root / "docs" / "content-dedup.md").read_text()
+    code, shown = (re.search(rf"^```{kind}\n(.*?)^```", page, flags=re.M | re.S)[1] for kind in ("python", "text"))
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == shown
