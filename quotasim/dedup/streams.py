@@ -20,7 +20,8 @@ __all__ = ["BlobFile", "Broken", "Limits", "TarStream", "open_regular"]
 
 PIECE_BYTES: Final = 2**18
 
-# A block of 128 KiB of one repeated byte takes 4 bytes of a zstd frame, so 2 KiB become 64 MiB at most.
+# A block of 128 KiB of one repeated byte takes 4 bytes of a zstd frame, so 2 KiB become 64 MiB at most, and a copy of
+# them for a moment. Less would be slower (docs/content-dedup.md).
 _ZSTD_BYTES: Final = 2048
 _ZSTD_WINDOW: Final = 2**27
 _GZIP: Final = 31
