@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quotasim.bench.case import Case
-from quotasim.bench.cases import branch, collect, digests, mark, replay, sharing, tables
+from quotasim.bench.cases import branch, collect, content, digests, mark, replay, sharing, tables
 from quotasim.errors import InvalidValue
 
 CASES: tuple[Case, ...] = (
@@ -14,6 +14,7 @@ CASES: tuple[Case, ...] = (
     *sharing.CASES,
     *branch.CASES,
     *tables.CASES,
+    *content.CASES,
 )
 SUITES: tuple[str, ...] = tuple(dict.fromkeys(case.suite for case in CASES))
 
