@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ class Contender:
         its speed ours is expected to have. None: nothing is.
     around : what holds while it runs, such as a garbage collector that is switched off.
     needs : modules without which it is left out.
+    programs : programs without which it is.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Contender:
     target: float | None = None
     around: Callable[[], AbstractContextManager[object]] = nullcontext
     needs: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,5 +90,6 @@ class Case:
 
 
 def missing(contender: Contender) -> tuple[str, ...]:
-    """Return the modules that a contender needs and that are not installed."""
-    return tuple(name for name in contender.needs if importlib.util.find_spec(name) is None)
+    """Return the modules and programs that a contender needs and that are not installed."""
+    modules = [name for name in contender.needs if importlib.util.find_spec(name) is None]
+    return (*modules, *(name for name in contender.programs if shutil.which(name) is None))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import nullcontext
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from quotasim.bench import limits, subjects
-from quotasim.bench.case import Case, Contender, Prepared
-from quotasim.bench.peers import frozen_heap
+from quotasim.bench.case import SIZES, Case, Contender, Prepared
+from quotasim.bench.peers import distribution, frozen_heap
 from quotasim.bench.peers import graph as peers
-from quotasim.bench.workload import make_workload, workload_of
+from quotasim.bench.workload import START, make_workload, workload_of
+from quotasim.engine import Engine, operations
 from quotasim.gc.marking import Garbage, find_garbage
+from quotasim.kernels import layout
+from quotasim.profiles.distribution import DISTRIBUTION_2_8
 
 
 def collect(cluttered: subjects.Cluttered) -> Garbage:
@@ -118,4 +123,66 @@ def _kept(cluttered: subjects.Cluttered) -> npt.NDArray[np.int64]:
     return np.flatnonzero(kept)
 
 
-CASES = (Case(name="mark", suite="gc", title="mark and sweep", unit="references visited", prepare=mark),)
+def mark_as_distribution(references: int) -> Prepared:
+    """Mark as distribution 2.8 does, every link a root; 40 % of the images are deleted, and their bytes are left."""
+    compiled()
+    workload = workload_of(references)
+    kept = np.random.default_rng(1).random(workload.manifest_count) < subjects.IMAGE_ROOTS
+    engine = Engine(DISTRIBUTION_2_8, START, subjects.load_content(workload))
+    engine.names.add_repositories([f"namespace-{row:04}/app" for row in range(workload.namespace_count)])
+    subjects.push_all(engine, workload)
+    gone = np.flatnonzero(~kept).astype(np.int32)
+    link = engine.names.links.find_all(workload.namespace[gone], gone)
+    engine.apply(operations(np.full(gone.size, layout.OP_DELETE), np.full(gone.size, engine.state.now), link=link))
+    marked = np.unique(workload.target[np.repeat(kept, np.diff(workload.indptr))]).size + int(kept.sum())
+    stored = np.unique(workload.target).size + workload.manifest_count
+
+    def run() -> Garbage:
+        return find_garbage(engine.inventory(), engine.profile.gc, engine.state.now)
+
+    @cache
+    def tree() -> distribution.Tree:
+        return distribution.write_tree(workload, kept, Path(_scratch().name) / str(references))
+
+    return Prepared(
+        items=run().visited_references,
+        figures=workload.sizes() | {"linked": int(kept.sum())},
+        contenders=(
+            Contender(
+                name="quotasim",
+                role="ours",
+                run=run,
+                setup=lambda: (),
+                check=lambda garbage: garbage.blobs.size == stored - marked,
+            ),
+            Contender(
+                name="docker-registry garbage-collect --dry-run (reads files)",
+                role="peer",
+                run=distribution.collect,
+                setup=lambda: (tree(),),
+                # One config more, which all images of the tree have.
+                check=lambda found: found == (marked + 1, stored - marked),
+                rounds=3,
+                programs=(distribution.PROGRAM,),
+            ),
+        ),
+    )
+
+
+@cache
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    """A directory that goes with the process."""
+    return tempfile.TemporaryDirectory(prefix="quotasim-bench-")
+
+
+CASES = (
+    Case(name="mark", suite="gc", title="mark and sweep", unit="references visited", prepare=mark),
+    Case(
+        name="mark-distribution",
+        suite="gc",
+        title="mark as distribution 2.8 does",
+        unit="references visited",
+        prepare=mark_as_distribution,
+        largest=SIZES["S"],
+    ),
+)
