@@ -207,12 +207,15 @@ class Administration(RegistryView):
         Raises
         ------
         UnknownRepository
-        InvalidValue : this kind has no counter that could be wrong, or it would count less than nothing.
+        InvalidValue : this kind has no counter that could be wrong, it would count less than nothing, or it stands
+            still until it is filled.
         """
         self._require_counter()
         engine = self._engine
         row = lookup.repository_row(engine, repository)
         scope = int(scope_of_repositories(engine.names, self.profile.scope, np.array([row]))[0])
+        if engine.ledger.uncounted[scope]:
+            raise InvalidValue("repository", repository, "one whose counter does not stand still until it is filled")
         if engine.ledger.counted()[scope] + size < 0:
             raise InvalidValue("size", size, f"no less than -{engine.ledger.counted()[scope]:,}: so much is counted")
         self._administer(layout.OP_MISCOUNT, repository=row, amount=size)

@@ -323,6 +323,8 @@ def test_quays_counter_is_filled_by_and_by_and_refuses_nothing_meanwhile():
     assert registry.push("one/app:2", big).accepted  # 1,850 in all, and the counter says 0
     registry.advance("1799s")
     assert registry.usage().counted_bytes == 0
+    with pytest.raises(qs.InvalidValue, match="stand still"):
+        registry.miscount("one/app", 1)
     registry.advance("1s")
     assert registry.usage().counted_bytes == 450 + 1_400
     registry.advance("15s")
