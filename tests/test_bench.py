@@ -13,6 +13,7 @@ from quotasim.bench.clock import Timing, in_turns, race
 from quotasim.bench.machine import machine_info
 from quotasim.errors import InputRejected, InvalidValue, WrongAnswer
 
+from . import bench_table
 from .commands import quotasim
 
 REFERENCES = 20_000
@@ -168,6 +169,8 @@ def test_a_run_has_a_row_for_each_contender_and_decade():
     assert absent.absent == ("no_such_module",)
     alone = runner.run([small_case()], "S", command="", curve=False, rounds=1)
     assert {one.references for one in alone.rows} == {100_000}
+    ours_only = runner.run([small_case()], "S", command="", curve=False, peers=False, rounds=1)
+    assert [one.role for one in ours_only.rows] == ["ours"]
 
 
 def test_a_case_is_not_run_beyond_its_largest_size():
@@ -243,6 +246,17 @@ def test_the_table_has_every_case_with_a_peer_at_its_largest_size():
         "|  | polars |  |  | left out: no polars |",
     ]
     assert lines[-1].startswith("Size S (100,000 references), 2026-01-02: a CPU, 2 CPUs, Python 3.11.7, commit 0123")
+
+
+def test_the_table_of_cases_alone_has_the_others():
+    found = result(row(), row("dicts", "peer"), row(case="alone", seconds=(0.5, 0.7, 0.6)))
+    lines = tables.markdown_alone(found).split("\n")
+    assert lines[2:] == ["| replay | 100,000 | 0.5 s | 0.6 s | 2 k references/s | 4.0 KiB |"]
+
+
+@pytest.mark.parametrize("page", [bench_table.README, bench_table.PERFORMANCE], ids=lambda page: page.name)
+def test_the_tables_of_the_pages_are_those_of_the_result_that_is_kept(page):
+    assert bench_table.filled(page, results.read_result(bench_table.RESULT)) == page.read_text()
 
 
 def test_pictures_are_drawn_of_curves_and_of_ratios(tmp_path):

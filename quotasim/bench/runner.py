@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from quotasim.bench.case import SIZES, Case
@@ -38,6 +39,7 @@ def run(
     *,
     command: str,
     curve: bool = True,
+    peers: bool = True,
     rounds: int | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Result:
@@ -48,6 +50,7 @@ def run(
     size : ``"S"``, ``"M"``, ``"L"`` or ``"XL"``.
     command : what to write down as the command that made it.
     curve : whether to run the decades below the size, too.
+    peers : whether to run peers: at 10^8 references most of them do not fit into memory.
     rounds : of every contender, instead of its own number.
     progress : told what runs next.
 
@@ -67,19 +70,21 @@ def run(
             if case.largest is not None and references > case.largest:
                 continue
             progress(f"{case.title}, {references:,} references")
-            rows += run_case(case, references, rounds=rounds)
+            rows += run_case(case, references, peers=peers, rounds=rounds)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return Result(machine=machine_info(), command=command, computed_at=now, size=size, rows=tuple(rows))
 
 
-def run_case(case: Case, references: int, *, rounds: int | None = None) -> list[Row]:
-    """Run one case at one size; returns a row a contender.
+def run_case(case: Case, references: int, *, peers: bool = True, rounds: int | None = None) -> list[Row]:
+    """Run one case at one size, with its peers or without; returns a row a contender.
 
     Raises
     ------
     WrongAnswer : a contender's answer is not right.
     """
     prepared = case.prepare(references)
+    if not peers:
+        prepared = replace(prepared, contenders=tuple(one for one in prepared.contenders if one.role != "peer"))
     warm = round(MOST_WARM_BYTES * references / SIZES["M"])
     timings = race(prepared, warm_bytes=warm, rounds=rounds)
     return rows_of(case, references, timings, items=prepared.items, size=prepared.bytes, figures=prepared.figures)

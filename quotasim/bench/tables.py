@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from quotasim.bench.case import SIZES
 from quotasim.bench.results import Result, Row
+from quotasim.units import format_bytes
 
-__all__ = ["largest_rows", "markdown", "rate", "ratio", "seconds"]
+__all__ = ["largest_rows", "made_by", "markdown", "markdown_alone", "rate", "ratio", "seconds"]
 
 
 def seconds(value: float | None) -> str:
@@ -77,11 +78,30 @@ def markdown(result: Result) -> str:
         title = row.title if row.role == "ours" else ""
         speed = f"{rate(row.items_per_second)[:-2]} {row.unit}/s" if row.seconds else ""
         lines.append(f"| {title} | {name} | {seconds(row.best)} | {speed} | {ratio(row)} |")
+    return "\n".join([*lines, "", made_by(result)])
+
+
+def markdown_alone(result: Result) -> str:
+    """Return a table of the cases without peers or limits, at their largest size."""
+    raced = {row.case for row in result.rows if row.role != "ours"}
+    lines = [
+        "| work | references | best round | median | throughput | memory |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in largest_rows(result):
+        if row.case not in raced:
+            memory = "" if row.peak_bytes is None else format_bytes(row.peak_bytes)
+            speed = f"{rate(row.items_per_second)[:-2]} {row.unit}/s"
+            times = f"{seconds(row.best)} | {seconds(row.median)}"
+            lines.append(f"| {row.title} | {row.references:,} | {times} | {speed} | {memory} |")
+    return "\n".join(lines)
+
+
+def made_by(result: Result) -> str:
+    """Return the line that says what made a result, when and where."""
     machine = result.machine
-    lines += [
-        "",
+    return (
         f"Size {result.size} ({SIZES[result.size]:,} references), {result.computed_at[:10]}: {machine.get('cpu')}, "
         f"{machine.get('usable_cpus')} CPUs, Python {machine.get('python')}, commit {machine.get('commit')}; "
-        f"`{result.command}`.",
-    ]
-    return "\n".join(lines)
+        f"`{result.command}`."
+    )

@@ -68,6 +68,9 @@ def bench(
     curve: Annotated[
         bool, typer.Option("--curve/--no-curve", help="Run the decades from 10^4 on, too.", show_default=False)
     ] = True,
+    peers: Annotated[
+        bool, typer.Option("--peers/--no-peers", help="Run peers; at XL most do not fit.", show_default=False)
+    ] = True,
     rounds: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option("--rounds", min=1, help="Rounds of each contender; by default each its own.", show_default=False),
@@ -88,9 +91,12 @@ def bench(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     words = ["quotasim", "bench", *(["--suite", suite] if suite else []), "--size", size]
-    words += [*([] if curve else ["--no-curve"]), *(["--rounds", str(rounds)] if rounds else [])]
+    words += [*([] if curve else ["--no-curve"]), *([] if peers else ["--no-peers"])]
+    words += [*(["--rounds", str(rounds)] if rounds else [])]
     with working("benchmarking") as say:
-        result = runner.run(chosen, size, command=" ".join(words), curve=curve, rounds=rounds, progress=say)
+        result = runner.run(
+            chosen, size, command=" ".join(words), curve=curve, peers=peers, rounds=rounds, progress=say
+        )
     emit(_report(result), format)
     if out is not None:
         results.write_result(result, out / RESULT_NAME)
