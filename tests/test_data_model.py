@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from quotasim.importers.trace_events import OP_NAMES, Event
 from quotasim.kernels import layout
 from quotasim.model.log import DTYPES
 from quotasim.model.state import State
@@ -22,6 +23,7 @@ SECTIONS = {
         *(field.name for fields in TABLES.values() for field in fields),
         *Header.__struct_fields__,
     },
+    "7. Trace": {*Event.__struct_encode_fields__, *OP_NAMES},
 }
 
 

@@ -43,9 +43,18 @@ def test_every_operation_and_content_is_read(everything):
         "UNTAG",
         "DELETE",
         "DELETE_REPOSITORY",
+        "START_UPLOAD",
+        "START_UPLOAD",
+        "APPEND",
+        "APPEND",
+        "UPLOAD",
+        "START_UPLOAD",
+        "CANCEL_UPLOAD",
     ]
+    # Uploads are numbered in the order in which they start.
+    assert [event[-3:-1] for event in events[10:]] == [(0, 0), (1, 0), (1, 4), (0, 3), (0, 0), (2, 0), (2, 0)]
     assert [event[0] for event in events[3:5]] == [1_500_000, 2_000_000]
-    assert [event[1] for event in events] == [0, 0, 0, 1, 2, 2, 2, 3, 3, 9]
+    assert [event[1] for event in events] == [0, 0, 0, 1, 2, 2, 2, 3, 3, 9, *[10] * 7]
     a = (sha256("a"), 7, OCI_LAYER_GZIP)
     assert events[0][-1] == a
     assert contents[sha256("amd64")] == (
@@ -93,6 +102,8 @@ def test_the_hand_made_history_as_a_trace(tmp_path, root, suffix):
         "linux/amd64",
         sha256("image alpine 3.18 linux/amd64 linux/amd64"),
         None,
+        None,
+        0,
         None,
     )
     unbound = [event for event in events if event[2] == "UNTAG"]

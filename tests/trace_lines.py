@@ -93,6 +93,8 @@ def told(trace):
             name_of(trace.platforms, trace.platform[t]),
             digests[trace.manifest[t]],
             digests[trace.previous[t]],
+            None if trace.upload[t] == NULL else int(trace.upload[t]),
+            int(trace.amount[t]),
             None if trace.blob[t] == NULL else blobs[trace.blob[t]],
         )
         for t in range(trace.time.size)
@@ -154,6 +156,18 @@ EVERYTHING = [
     },
     {"time": 3_000_000, "batch": 3, "op": "delete", "repository": "team/app", "manifest": sha256("index")},
     {"time": 4_000_000, "batch": 9, "op": "delete_repository", "repository": "team/app"},
+    *(
+        {"time": 5_000_000, "batch": 10, "repository": "team/app"} | step
+        for step in (
+            {"op": "start_upload", "upload": 7},
+            {"op": "start_upload", "upload": 2},
+            {"op": "append", "upload": 2, "bytes": 4},
+            {"op": "append", "upload": 7, "bytes": 3},
+            {"op": "upload", "upload": 7, "blob": layer("a", 7, mediaType=OCI_LAYER_GZIP)},
+            {"op": "start_upload", "upload": 5},
+            {"op": "cancel_upload", "upload": 5},
+        )
+    ),
 ]
 
 

@@ -24,6 +24,9 @@ _CODES = {
     TraceOp.DELETE: layout.OP_DELETE,
     TraceOp.UPLOAD: layout.OP_UPLOAD,
     TraceOp.PULL: layout.OP_PULL,
+    TraceOp.START_UPLOAD: layout.OP_BEGIN_UPLOAD,
+    TraceOp.APPEND: layout.OP_APPEND,
+    TraceOp.CANCEL_UPLOAD: layout.OP_CANCEL_UPLOAD,
 }
 
 
@@ -73,24 +76,38 @@ def replay_trace(trace: TraceTable, profile: RegistryProfile, engine: Engine | N
         by_tag = (trace.op == TraceOp.DELETE) & (tag != NULL) & (link == NULL)
         codes[by_tag] = layout.OP_UNTAG
 
+    # What finishes an upload is two steps to the kernels: its request arrives, and is carried out.
+    finishes = (trace.op == TraceOp.UPLOAD) & (trace.upload != NULL)
+    step = np.repeat(np.arange(trace.op.size), 1 + finishes)
+    arrives = np.append(step[1:] == step[:-1], False)[: step.size]
+    codes = np.where(arrives, layout.OP_RESERVE, codes[step]).astype(np.uint8)
+    repository, link, tag, blob = repository[step], link[step], tag[step], blob[step]
+    time, batch, amount = trace.time[step], trace.batch[step], trace.amount[step]
+    upload = trace.upload[step].astype(np.int32)
+    if (count := int(upload.max(initial=NULL)) + 1) > 0:
+        engine.sync()
+        upload[upload != NULL] = engine.state.add_uploads(count)[upload[upload != NULL]]
+
     # A deleted repository is looked up when its turn comes, so the operations are cut there.
-    cuts = np.flatnonzero(trace.op == TraceOp.DELETE_REPOSITORY)
+    cuts = np.flatnonzero(trace.op[step] == TraceOp.DELETE_REPOSITORY)
     begin = 0
-    for cut in [*cuts.tolist(), trace.op.size]:
+    for cut in [*cuts.tolist(), step.size]:
         part = slice(begin, cut)
         if cut > begin:
             ops = operations(
                 codes[part],
-                trace.time[part],
-                batch=trace.batch[part],
+                time[part],
+                batch=batch[part],
                 link=link[part],
                 tag=tag[part],
                 blob=blob[part],
                 repository=repository[part],
+                upload=upload[part],
+                amount=amount[part],
             )
             engine.apply(ops)
-        if cut < trace.op.size:
-            engine.delete_repository(int(repository[cut]), int(trace.time[cut]))
+        if cut < step.size:
+            engine.delete_repository(int(repository[cut]), int(time[cut]))
         begin = cut + 1
     return engine
 

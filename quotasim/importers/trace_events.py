@@ -2,9 +2,11 @@
 
 One event is one JSON object; its keys are the columns of the Parquet form. ``time`` (ISO 8601, or
 microseconds since the epoch as a whole number), ``batch``, ``op`` and ``repository`` are always there;
-``tag``, ``platform``, ``manifest``, ``previous`` and ``blob`` where the operation has them. The first event
-that pushes a manifest carries its content: ``layers`` and ``config`` of an image or ``manifests`` of an
-index, and ``size``, ``mediaType`` and ``subject`` where they are known. Unknown sizes are left out.
+``tag``, ``platform``, ``manifest``, ``previous``, ``blob``, ``upload`` and ``bytes`` where the operation has them. An
+upload in steps has a number of its own: ``start_upload`` gives it, ``append`` says how many ``bytes`` came, ``upload``
+with the number finishes it and ``cancel_upload`` gives it up. The first event that pushes a manifest carries its
+content: ``layers`` and ``config`` of an image or ``manifests`` of an index, and ``size``, ``mediaType`` and ``subject``
+where they are known. Unknown sizes are left out.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ __all__ = ["Collector", "Descriptor", "Event", "repeated_key"]
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Batch = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Time = Annotated[int, msgspec.Meta(ge=0, le=LAST_TIME)]
-OpName = Literal["push", "tag", "untag", "delete", "delete_repository", "upload", "pull"]
+OpName = Literal[
+    "push", "tag", "untag", "delete", "delete_repository", "upload", "pull", "start_upload", "append", "cancel_upload"
+]
 
 OP_NAMES: Final = tuple(op.name.lower() for op in TraceOp)
 
@@ -59,6 +63,8 @@ class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     manifest: str | None = None
     previous: str | None = None
     blob: Descriptor | None = None
+    upload: Batch | None = None
+    bytes: Size | None = None
     media_type: str | None = msgspec.field(default=None, name="mediaType")
     size: Size | None = None
     config: Descriptor | None = None
@@ -75,6 +81,9 @@ _NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "delete_repository": (),
     "upload": ("blob",),
     "pull": (),
+    "start_upload": ("upload",),
+    "append": ("upload", "bytes"),
+    "cancel_upload": ("upload",),
 }
 """Columns that an operation cannot do without; delete and pull need a tag or a manifest."""
 
@@ -82,6 +91,7 @@ _CONTENT: Final = ("media_type", "size", "config", "layers", "manifests", "subje
 _Content = tuple[Kind, int, int, tuple[int, ...], tuple[int, ...]]
 """Kind, config, subject, layers or children, platforms of the children."""
 
+_STEPS: Final = ("start_upload", "append", "cancel_upload", "upload")
 _JSON_NAME: Final = {"media_type": "mediaType"}
 
 
@@ -110,6 +120,7 @@ class Collector:
         self._manifest_size: list[int] = []
         self._manifest_media_type: list[int] = []
         self._content: dict[int, _Content] = {}
+        self._uploads = _Uploads()
 
     # -- one event ------------------------------------------------------------------------------------
     def add(self, event: Event, row: int, where: str) -> None:
@@ -128,8 +139,12 @@ class Collector:
         previous = self._manifest(event.previous, "previous")
         blob = NULL if event.blob is None else self._blob(event.blob, "blob")
         self._take_content(event, manifest)
+        self._check_upload(event)
         op = TraceOp[event.op.upper()]
-        self._events.append((time, event.batch, op, repository, tag, platform, manifest, previous, blob))
+        upload, amount = self._uploads.code(event), event.bytes or 0
+        self._events.append(
+            (time, event.batch, op, repository, tag, platform, manifest, previous, blob, upload, amount)
+        )
 
     def _microseconds(self, time: int | str) -> int:
         if isinstance(time, int):
@@ -159,6 +174,14 @@ class Collector:
             self._problem("manifest", f"{event.op} needs a manifest or a tag")
         if event.op == "delete_repository" and (event.tag is not None or event.manifest is not None):
             self._problem("manifest", "delete_repository takes neither a manifest nor a tag")
+
+    def _check_upload(self, event: Event) -> None:
+        if event.upload is not None and event.op not in _STEPS:
+            self._problem("upload", f"{event.op} is no step of an upload")
+        elif event.upload is not None and (fault := self._uploads.fault(event)) is not None:
+            self._problem("upload", f"{event.upload:,} {fault}")
+        if event.bytes is not None and event.op != "append":
+            self._problem("bytes", f"{event.op} brings none, append does")
 
     def _name(self, pool: NamePool, name: str | None, fault: Callable[[str], str | None], column: str | None) -> int:
         if name is None:
@@ -294,9 +317,9 @@ class Collector:
     # -- the whole ------------------------------------------------------------------------------------
     def table(self) -> TraceTable:
         """All events so far; only if nothing was wrong with them. O(events + content)."""
-        columns = list(zip(*self._events, strict=True)) or [()] * 9
-        time, batch, op, *codes = columns
-        repository, tag, platform, manifest, previous, blob = (np.array(column, np.int32) for column in codes)
+        columns = list(zip(*self._events, strict=True)) or [()] * 11
+        time, batch, op, *codes, amount = columns
+        repository, tag, platform, manifest, previous, blob, upload = (np.array(column, np.int32) for column in codes)
         return TraceTable(
             time=np.array(time, np.int64),
             batch=np.array(batch, np.int32),
@@ -307,6 +330,8 @@ class Collector:
             manifest=manifest,
             previous=previous,
             blob=blob,
+            upload=upload,
+            amount=np.array(amount, np.int64),
             blobs=TraceBlobs(
                 digests_from_strings(list(self._blobs)),
                 np.array(self._blob_size, np.int64),
@@ -371,6 +396,43 @@ class Collector:
     def _is_index(self, manifest: int) -> bool:
         content = self._content.get(manifest)
         return content is not None and content[0] is Kind.INDEX
+
+
+class _Uploads:
+    """The uploads of a trace, and how far each has come."""
+
+    def __init__(self) -> None:
+        self._codes: dict[int, int] = {}
+        self._open: dict[int, tuple[str, int]] = {}
+
+    def code(self, event: Event) -> int:
+        """Return the upload's place among all that the trace starts, else NULL."""
+        return NULL if event.upload is None else self._codes.setdefault(event.upload, len(self._codes))
+
+    def fault(self, event: Event) -> str | None:
+        """Take a step; returns what is wrong with it, to be read after the upload's number."""
+        number = event.upload
+        assert number is not None
+        if event.op == "start_upload":
+            if number in self._codes:
+                return "was started before"
+            self._open[number] = (event.repository, 0)
+            return None
+        if number not in self._open:
+            return "is not under way: it was never started, or has ended"
+        repository, received = self._open[number]
+        if repository != event.repository:
+            return f"was started in another repository, {shown(repository)}"
+        if event.op == "append":
+            received += event.bytes or 0
+            if received > MAX_SIZE:
+                return f"has received {received:,} bytes, above {MAX_SIZE:,}"
+            self._open[number] = (repository, received)
+            return None
+        del self._open[number]
+        if event.blob is not None and event.blob.size is not None and received > event.blob.size:
+            return f"has received {received:,} bytes, and the blob has {event.blob.size:,}"
+        return None
 
 
 def repeated_key(line: bytes, event: Event) -> str | None:

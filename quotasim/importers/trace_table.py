@@ -41,9 +41,15 @@ class TraceOp(IntEnum):
     DELETE_REPOSITORY = 4
     """Nothing else."""
     UPLOAD = 5
-    """A blob."""
+    """A blob; with an upload, what finishes that (PUT), else all in one."""
     PULL = 6
     """A manifest or a tag."""
+    START_UPLOAD = 7
+    """An upload (POST)."""
+    APPEND = 8
+    """An upload and the bytes that it gets (PATCH)."""
+    CANCEL_UPLOAD = 9
+    """An upload (DELETE). One that is neither finished nor cancelled stays until the registry purges it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,8 @@ class TraceTable:
     manifest, previous : int32[T] rows of `TraceManifests`, NULL where not given; ``previous`` is what the
         trace says the tag pointed to.
     blob : int32[T] row of `TraceBlobs` that is uploaded, else NULL.
+    upload : int32[T] number of the upload of which the row is a step, each started once; else NULL.
+    amount : int64[T] bytes that an APPEND brings, else 0.
     blobs, manifests : the content.
     repositories, tags, platforms, media_types : names; a name's place is its code.
     """
@@ -118,6 +126,8 @@ class TraceTable:
     manifest: IntArray
     previous: IntArray
     blob: IntArray
+    upload: IntArray
+    amount: LongArray
     blobs: TraceBlobs
     manifests: TraceManifests
     repositories: tuple[str, ...]
@@ -169,6 +179,8 @@ def trace_from_tables(tables: TableSet) -> TraceTable:
         manifest=row_of[bindings.manifest],
         previous=np.where(bindings.previous == NULL, NULL, row_of[bindings.previous]).astype(np.int32),
         blob=np.full(bindings.time.size, NULL, np.int32),
+        upload=np.full(bindings.time.size, NULL, np.int32),
+        amount=np.zeros(bindings.time.size, np.int64),
         blobs=blobs,
         manifests=content,
         repositories=tables.repositories,

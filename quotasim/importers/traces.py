@@ -58,6 +58,8 @@ _TYPES: Final[dict[str, pa.DataType]] = {
     "manifest": pa.string(),
     "previous": pa.string(),
     "blob": _DESCRIPTOR,
+    "upload": pa.int32(),
+    "bytes": pa.int64(),
     "mediaType": pa.string(),
     "size": pa.int64(),
     "config": _DESCRIPTOR,
@@ -330,8 +332,10 @@ def _events(trace: TraceTable) -> Iterator[Event]:
         trace.manifest,
         trace.previous,
         trace.blob,
+        trace.upload,
+        trace.amount,
     )
-    for time, batch, op, repository, tag, platform, manifest, previous, blob in zip(
+    for time, batch, op, repository, tag, platform, manifest, previous, blob, upload, amount in zip(
         *(column.tolist() for column in columns), strict=True
     ):
         # NULL is -1, the last place, which holds None.
@@ -345,6 +349,8 @@ def _events(trace: TraceTable) -> Iterator[Event]:
             manifest=manifests[manifest],
             previous=manifests[previous],
             blob=content.blob(blob),
+            upload=None if upload == NULL else upload,
+            bytes=amount if op == TraceOp.APPEND else None,
         )
         if op == TraceOp.PUSH and manifest not in told:
             told.add(manifest)
