@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from quotasim import workloads
     from quotasim.accounting.basis import Basis, Scope
     from quotasim.accounting.quota import Decision, Refusal, Verdict
     from quotasim.accounting.selection import Hazard
@@ -150,6 +151,7 @@ __all__ = [
     "parse_time",
     "push_together",
     "replay",
+    "workloads",
 ]
 
 _MODULES = {
@@ -187,6 +189,7 @@ _MODULES = {
         "parse_time",
     ),
 }
+_PACKAGES = ("workloads",)
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 
@@ -195,6 +198,8 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message, name=name, obj=__import__(__name__))
+    if name in _PACKAGES:
+        return import_module(f"{__name__}.{name}")
     value = getattr(import_module(f"{__name__}.{_MODULE_OF.get(name, 'errors')}"), name)
     globals()[name] = value
     return value

@@ -18,6 +18,7 @@ from quotasim.model.oci import Blob, Image
 from quotasim.registry import Registry
 from quotasim.results import Usage, Why
 from quotasim.units import format_bytes, parse_time
+from quotasim.workloads.quota_check import EMPTY_LAYER, random_layer_bytes
 
 PROFILE: Final = "acr-premium"
 START: Final = "2025-12-31T23:30:00Z"
@@ -26,35 +27,6 @@ ORIGIN: Final = "2026-01-01T00:00:00Z"
 
 GIB: Final = 2**30
 MINUTE: Final = 60_000_000
-
-EMPTY_LAYER: Final = Blob("sha256:a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4", 32)
-"""The empty tar file under gzip, which a build step that changes nothing leaves; half the world shares it."""
-
-_TAR_BLOCK: Final = 512
-_STORED_BLOCK: Final = 65_535
-_STORED_OVERHEAD: Final = 5
-_GZIP_FRAME: Final = 18
-
-
-def random_layer_bytes(content: int) -> int:
-    """Size of a layer that holds one file of random bytes, which gzip cannot make smaller and so makes larger.
-
-    The tar file has a header block before the content and two empty blocks after it. DEFLATE stores what it cannot
-    compress in blocks of at most 65,535 bytes with 5 bytes before each (RFC 1951, section 3.2.4); gzip adds a header of
-    10 and a trailer of 8 (RFC 1952, section 2.3). This is the least that DEFLATE can do; a real layer may be a
-    little larger.
-
-    Parameters
-    ----------
-    content : bytes of the file.
-
-    Examples
-    --------
-    >>> random_layer_bytes(2**30) - 2**30
-    83479
-    """
-    tar = _TAR_BLOCK + -(-content // _TAR_BLOCK) * _TAR_BLOCK + 2 * _TAR_BLOCK
-    return tar + -(-tar // _STORED_BLOCK) * _STORED_OVERHEAD + _GZIP_FRAME
 
 
 @dataclass(frozen=True, slots=True)

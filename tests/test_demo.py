@@ -14,6 +14,7 @@ import pytest
 
 import quotasim as qs
 from quotasim import demo, frames, plots
+from quotasim.workloads.quota_check import EMPTY_LAYER, random_layer_bytes
 
 from .commands import quotasim
 
@@ -38,18 +39,18 @@ def test_the_size_of_a_random_layer_is_what_gzip_makes_of_stored_blocks(size):
     content = random.Random(size).randbytes(size)
     header = b"h" * 512
     tar = header + content + bytes(-size % 512) + bytes(1024)
-    assert len(gzip.compress(tar, compresslevel=0)) == demo.random_layer_bytes(size)
+    assert len(gzip.compress(tar, compresslevel=0)) == random_layer_bytes(size)
 
 
 def test_a_random_layer_of_one_gib_is_larger_than_one_gib():
     tar = 2**30 + 3 * 512
     blocks, rest = divmod(tar, 65_535)
-    assert demo.random_layer_bytes(2**30) == tar + 5 * (blocks + (rest > 0)) + 18 == 1_073_825_303
+    assert random_layer_bytes(2**30) == tar + 5 * (blocks + (rest > 0)) + 18 == 1_073_825_303
 
 
 def test_the_empty_layer_is_the_one_half_the_world_shares():
-    assert demo.EMPTY_LAYER.size == 32
-    assert demo.EMPTY_LAYER.digest == "sha256:a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4"
+    assert EMPTY_LAYER.size == 32
+    assert EMPTY_LAYER.digest == "sha256:a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4"
 
 
 # -- the stories ---------------------------------------------------------------------------------------
