@@ -85,6 +85,7 @@ def test_the_wheel_has_the_types_the_licence_and_the_command(root, tmp_path):
         metadata = next(archive.read(name).decode() for name in names if name.endswith(".dist-info/METADATA"))
         scripts = next(archive.read(name).decode() for name in names if name.endswith("entry_points.txt"))
     assert {"quotasim/py.typed", "quotasim/__init__.py", "quotasim/units.py"} <= names
+    assert "quotasim/workloads/distributions.csv" in names
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"quotasim"}
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert "License-Expression: Apache-2.0" in metadata

@@ -247,10 +247,7 @@ def _sizes(rng: np.random.Generator, calibration: Calibration, indptr: Longs, ta
     """Return a size for every layer."""
     group = np.searchsorted(SHARING_CLASSES, sharing).astype(np.uint8)
     amounts = np.bincount(group, minlength=len(calibration.layer_size))
-    drawn = [
-        np.maximum(one.spread(rng, int(amount)), 1).astype(np.int64)
-        for one, amount in zip(calibration.layer_size, amounts, strict=True)
-    ]
+    drawn = [one.whole(rng, int(amount), 1) for one, amount in zip(calibration.layer_size, amounts, strict=True)]
     least = float(np.log(min(int(part.min()) for part in drawn if part.size)))
     most = float(np.log(max(int(part.max()) for part in drawn if part.size)))
     scale = (_BINS - 1e-6) / max(most - least, 1e-6)

@@ -111,7 +111,7 @@ class Stream:
     # -- content ----------------------------------------------------------------------------------------------
     def layers(self, sizes: Array) -> Rows:
         """Add layers of so many bytes; returns their rows."""
-        return self._add_blobs(np.maximum(np.asarray(sizes, np.float64).astype(np.int64), 1), _LAYER_TYPE)
+        return self._add_blobs(np.maximum(np.rint(sizes).astype(np.int64), 1), _LAYER_TYPE)
 
     def layer_sets(
         self, how_many: Distribution, size: Distribution, image_set: Longs, sets: int
@@ -161,7 +161,7 @@ class Stream:
         subject : rows of manifests.
         """
         count = indptr.size - 1
-        config = self._add_blobs(config_size.draw(self.rng, count).astype(np.int64), NULL)
+        config = self._add_blobs(np.rint(config_size.draw(self.rng, count)).astype(np.int64), NULL)
         return self._add_manifests(Kind.IMAGE, _MANIFEST_TYPE, indptr, target, config=config, subject=subject)
 
     def indexes(self, indptr: Longs, child: Array, platform: Array) -> Rows:
