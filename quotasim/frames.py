@@ -8,7 +8,7 @@ dtypes when empty. Whole numbers are int64, or Int64 where a value may be missin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -36,6 +36,7 @@ __all__ = [
     "events",
     "images",
     "monthly_replay",
+    "quantiles",
     "repositories",
     "usage_over_time",
     "usage_series",
@@ -554,4 +555,37 @@ def comparison(rows: Sequence[KindRow]) -> pd.DataFrame:
             "refused_count": np.array([row.refused for row in rows], np.int64),
             "differences": _text(["; ".join(map(str, row.differences)) for row in rows]),
         }
+    )
+
+
+def quantiles(histories: Mapping[str, Mapping[str, Array]], shares: Array) -> pd.DataFrame:
+    """What histories are like, side by side: one row a measure and share.
+
+    Parameters
+    ----------
+    histories : samples by measure, by history; all have the same measures.
+    shares : numbers from 0 to 1.
+
+    Returns
+    -------
+    A frame of ``measure``, ``share``, and for each history the least number of its sample that this share of the sample
+    does not exceed.
+
+    Examples
+    --------
+    >>> quantiles({"real": {"layers": np.array([1, 3, 9])}}, np.array([0.5, 1.0]))
+      measure  share  real
+    0  layers    0.5   3.0
+    1  layers    1.0   9.0
+    """
+    measures = list(next(iter(histories.values()), {}))
+    codes = np.repeat(np.arange(len(measures)), shares.size)
+    columns = {
+        name: np.concatenate(
+            [np.empty(0), *(np.quantile(samples[one], shares, method="inverted_cdf") for one in measures)]
+        )
+        for name, samples in histories.items()
+    }
+    return pd.DataFrame(
+        {"measure": _from_codes(codes, measures), "share": np.tile(shares.astype(np.float64), len(measures)), **columns}
     )

@@ -82,7 +82,7 @@ def test_help_is_quick_and_imports_nothing_heavy():
     assert "typer" in modules
     assert modules & {"pandas", "pyarrow", "matplotlib", "numba", "numpy"} == set()
     assert min(seconds) < 0.5
-    verbs = {"compare", "demo", "import", "df", "why", "preview", "show-usage", "simulate"}
+    verbs = {"compare", "demo", "generate", "import", "df", "why", "preview", "show-usage", "simulate"}
     assert {line.split()[0] for line in done.stdout.split("Commands:")[1].splitlines() if line} == verbs
 
 
@@ -98,6 +98,7 @@ def test_help_is_quick_and_imports_nothing_heavy():
         ["show-usage"],
         ["compare"],
         ["simulate"],
+        ["generate"],
     ],
 )
 def test_every_verb_has_help(verb):

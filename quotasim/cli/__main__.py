@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from quotasim import __version__
-from quotasim.cli import bench, compare, demo, df, import_tables, preview, show_usage, simulate, why
+from quotasim.cli import bench, compare, demo, df, generate, import_tables, preview, show_usage, simulate, why
 from quotasim.cli.output import printable
 from quotasim.errors import QuotaSimError
 
@@ -51,6 +51,7 @@ app.command("show-usage")(show_usage.show_usage)
 app.command("compare")(compare.compare)
 app.command("simulate")(simulate.simulate)
 app.add_typer(bench.app, name="bench")
+app.command("generate")(generate.generate)
 
 
 def _fail(message: str, exit_code: int) -> None:

@@ -29,7 +29,7 @@ from quotasim.kernels import NULL
 from quotasim.model.digests import format_digests
 from quotasim.model.oci import Kind
 
-__all__ = ["read_trace", "write_trace"]
+__all__ = ["check_trace_name", "read_trace", "write_trace"]
 
 MAX_LINE_BYTES: Final = 4 * 2**20
 """A manifest has at most 4 MiB in the distribution spec; a line holds one."""
@@ -94,7 +94,7 @@ def read_trace(path: Path) -> TraceTable:
     -----
     O(events + content); a line may have 4 MiB.
     """
-    _check_suffix(path)
+    check_trace_name(path)
     log = ProblemLog()
     collector = Collector(path.name, log)
     if not path.is_file():
@@ -113,7 +113,13 @@ def read_trace(path: Path) -> TraceTable:
     return collector.table()
 
 
-def _check_suffix(path: Path) -> None:
+def check_trace_name(path: Path) -> None:
+    """Refuse a file whose name does not say in which form a trace is in it.
+
+    Raises
+    ------
+    InvalidValue
+    """
     if not path.name.endswith((_JSONL, _PARQUET)):
         raise InvalidValue("path", str(path), f"a file whose name ends in {_JSONL} or {_PARQUET}")
 
@@ -260,7 +266,7 @@ def write_trace(path: Path, trace: TraceTable) -> None:
     InvalidValue : the name ends in something else.
     OSError : the disk is full, or the directory cannot be written; the old file, if any, is as it was.
     """
-    _check_suffix(path)
+    check_trace_name(path)
     events = _events(trace)
     with whole_file(path) as file:
         if path.name.endswith(_PARQUET):

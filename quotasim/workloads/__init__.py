@@ -17,6 +17,7 @@ from quotasim.workloads.platforms import multi_arch
 from quotasim.workloads.quota_check import one_gb
 from quotasim.workloads.rebuilds import base_rebuild
 from quotasim.workloads.release_lines import releases
+from quotasim.workloads.report import report
 from quotasim.workloads.scheduled import nightly
 from quotasim.workloads.shared_builds import monorepo
 from quotasim.workloads.signatures import signed
@@ -39,6 +40,7 @@ __all__ = [
     "nightly",
     "one_gb",
     "releases",
+    "report",
     "signed",
 ]
 
