@@ -12,7 +12,8 @@ from quotasim.cli.import_tables import COUNT_COLUMNS
 from quotasim.cli.options import FormatOption
 from quotasim.cli.output import SCHEMA_VERSION, Report, Table, check_place, chosen_format, emit
 from quotasim.cli.progress import working
-from quotasim.errors import InvalidValue, nearest_names
+from quotasim.errors import InvalidValue
+from quotasim.nearest import nearest_names
 from quotasim.units import format_time
 
 if TYPE_CHECKING:

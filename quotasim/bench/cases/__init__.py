@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quotasim.bench.case import Case
-from quotasim.bench.cases import branch, collect, content, digests, mark, replay, sharing, tables
+from quotasim.bench.cases import branch, collect, content, digests, mark, replay, sharing, tables, workloads
 from quotasim.errors import InvalidValue
 
 CASES: tuple[Case, ...] = (
@@ -15,6 +15,7 @@ CASES: tuple[Case, ...] = (
     *branch.CASES,
     *tables.CASES,
     *content.CASES,
+    *workloads.CASES,
 )
 SUITES: tuple[str, ...] = tuple(dict.fromkeys(case.suite for case in CASES))
 
