@@ -82,7 +82,7 @@ def test_help_is_quick_and_imports_nothing_heavy():
     assert "typer" in modules
     assert modules & {"pandas", "pyarrow", "matplotlib", "numba", "numpy"} == set()
     assert min(seconds) < 0.5
-    verbs = {"compare", "demo", "generate", "import", "df", "why", "preview", "show-usage", "simulate"}
+    verbs = {"bench", "compare", "demo", "generate", "import", "df", "why", "preview", "show-usage", "simulate"}
     assert {line.split()[0] for line in done.stdout.split("Commands:")[1].splitlines() if line} == verbs
 
 

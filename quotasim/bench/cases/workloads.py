@@ -1,4 +1,4 @@
-"""Generating operation streams, what `quotasim.workloads` takes for a registry's worth of pushes; and replays of them."""
+"""Generating operation streams: what `quotasim.workloads` takes for a registry of pushes; and replays of them."""
 
 from __future__ import annotations
 
