@@ -13,12 +13,13 @@ import pkgutil
 import random
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
 import quotasim as qs
-from quotasim import frames, kernels
+from quotasim import frames, kernels, workloads
 from quotasim.errors import Locked
 from quotasim.importers.load import engine_from_tables
 from quotasim.importers.tables import read_tables
@@ -116,6 +117,13 @@ def main(out: Path) -> None:
     qs.replay(refused, profile="refcount").save(out / "refused")
     # So is a deletion that a client of these kinds is told of beforehand.
     qs.replay(refused, profile="gar").save(out / "refused-tagged")
+    # Every generator; one that is fitted to another's stream; and what a real history is measured like.
+    for name, generator in workloads.GENERATORS.items():
+        stream = generator(seed=2) if name != "hub_like" else generator(manifests=500, seed=2)
+        write_trace(out / f"generated-{name}.parquet", stream)
+    (out / "measures.txt").write_text(repr([vars_of(workloads.measure(one)) for one in (stream, trace)]))
+    fitted = workloads.fit(stream)
+    write_trace(out / "fitted.parquet", workloads.hub_like(manifests=300, calibration=fitted, removal="delete"))
     # Digests as callers may hold them: read only, with strides, none at all; and more than the first table takes.
     words = np.arange(40_000, dtype=np.uint64).reshape(-1, 4)
     words.flags.writeable = False
@@ -123,6 +131,12 @@ def main(out: Path) -> None:
         table = DigestTable(4)
         np.save(out / f"rows-{len(part)}.npy", np.stack([table.intern(part), table.find(part[::-1])]))
     json.dump(signature_counts(), sys.stdout)
+
+
+def vars_of(measures: workloads.Measures) -> dict[str, object]:
+    """Return every number of what was measured."""
+    values = {field.name: getattr(measures, field.name) for field in fields(measures)}
+    return {name: value if isinstance(value, float) else value.tolist() for name, value in values.items()}
 
 
 def signature_counts() -> dict[str, int]:

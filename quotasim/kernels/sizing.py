@@ -4,6 +4,8 @@ import numpy as np
 
 from quotasim.kernels.compile import kernel, part
 
+SIZE_WEIGHT = 8.0  # pushes by which a part must be behind to make up for bytes that are wrong by a factor of e
+
 
 @part
 def _below(tree, row, place):
@@ -57,7 +59,7 @@ def assign_sizes(indptr, target, group, share, total, luck, missing, tree, free,
                     ascending within a manifest
     group           uint8[B]      pool of each blob
     share           float64[Q+1]  quantiles, evenly spread, of new bytes to all bytes of a push that has new blobs
-    total           float64[M]    bytes of an image that shares nothing
+    total           float64[M]    bytes that an image should have: has, if it shares nothing, else leans to
     luck            float64[B]    random numbers in [0, 1)
     missing         float64[Q], WRITTEN, 0 at first: pushes that each part of ``share`` ought to have had, less those it
                     had
@@ -85,13 +87,16 @@ def assign_sizes(indptr, target, group, share, total, luck, missing, tree, free,
             continue
         rest = total[m]
         if old > 0:
-            # The part that is furthest behind, of one in sixteen of them.
+            # Of one in sixteen parts, one that is far behind and leaves the image with about the bytes it should have.
             chance = luck[known]
             offset = np.int64(chance * 16)
             wanted = offset
+            best = np.float64(-np.inf)
             for q in range(offset, parts, 16):
-                if missing[q] > missing[wanted]:
-                    wanted = q
+                bytes_then = old / max(1 - share[q], 1e-9)
+                merit = missing[q] - SIZE_WEIGHT * abs(np.log(bytes_then / total[m]))
+                if merit > best:
+                    best, wanted = merit, q
             chance = chance * 16 - offset
             want = share[wanted] + chance * (share[wanted + 1] - share[wanted])
             rest = old * want / max(1 - want, 1e-9)
