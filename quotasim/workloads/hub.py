@@ -69,7 +69,7 @@ def hub_like(
 
     Notes
     -----
-    O(layers of all images * log of the blobs). 10 million of them take some seconds and 2 GB.
+    O(layers of all images * log of the blobs). 10 million of them take some seconds and 1.1 GB.
 
     Examples
     --------
