@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quotasim.accounting.basis import basis_bytes
+from quotasim.accounting.basis import basis_bytes, scope_of_repositories
 from quotasim.accounting.ledger import Ledger
 from quotasim.errors import TimeReversed
 from quotasim.gc.marking import Inventory
@@ -25,13 +25,6 @@ from quotasim.model.totals import exact_sum
 from quotasim.profiles.base import RegistryProfile
 
 Array = npt.NDArray[Any]
-
-BULK = 10_000
-"""Operations from which on room is made for what they are likely to need, in one go."""
-
-NEW_PAIRS = 1.0
-"""Part of the references of a bulk load that may be the first of their blob in their scope: the benchmark
-fixture's and a little."""
 
 _REFERRERS = {**REFERRER_BITS, "cascade": layout.REFERRERS_CASCADE}  # a collector never cascades
 CHECKS = {
@@ -295,16 +288,16 @@ class Engine:
         first_event = len(log)
         log.reserve(count + 2)
         graph, names = self.content.graph(), self.names.arrays()
+        if self.ledger.counts_blob_links:
+            of_blob = (ops.blob != NULL) & (ops.repository != NULL)
+            scope = scope_of_repositories(self.names, self.profile.scope, ops.repository[of_blob])
+            self.ledger.add_blobs(graph, scope, ops.blob[of_blob])
         rules = self.rules(end, importing=importing, unconditional=unconditional)
         if unlimited:
             rules = rules._replace(limited=0)
-        pushed = names.link_manifest[ops.link[ops.code == layout.OP_PUSH]] if count >= BULK else names.link_manifest[:0]
-        if pushed.size:
-            named = int((graph.indptr[pushed + 1] - graph.indptr[pushed]).sum()) + pushed.size
-            self.ledger.reserve(cursor, pushed.size, int(named * NEW_PAIRS))
         while True:
             short = replay.apply_operations(
-                graph, names, state.holdings(), rules, self.ledger.arrays(), state.queues(), cursor, ops, log.rows
+                graph, names, state.holdings(), rules, self.ledger.arrays(graph), state.queues(), cursor, ops, log.rows
             )
             log.commit(int(cursor[layout.CURSOR_LOG]))
             if short == layout.DONE:
@@ -363,10 +356,6 @@ class Engine:
             self.log.reserve(rows + remaining // 2)
         elif short in _QUEUES:
             state.widen_queue(_QUEUES[short], rows)
-        elif short == layout.NEED_SCOPE_MANIFESTS:
-            self.ledger.widen(state.cursor, manifests=rows)
-        elif short == layout.NEED_SCOPE_BLOBS:
-            self.ledger.widen(state.cursor, blobs=rows)
         else:
             state.grow_blob_links(rows)
 

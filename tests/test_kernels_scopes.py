@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba import njit
 
+from quotasim.accounting.basis import Basis, Scope
+from quotasim.accounting.ledger import Ledger
 from quotasim.kernels import layout
 from quotasim.kernels.scopes import blob_link, change_scope, is_held, release
-from quotasim.model.names import empty_table
+from quotasim.model.names import PairIndex, empty_table
 from quotasim.model.state import State
 
 from .graphs import NULL, World, worlds
@@ -30,8 +32,8 @@ comings_and_goings = st.lists(st.tuples(st.sampled_from(["put", "take"]), *[st.i
 
 
 @njit
-def change(graph, names, rules, ledger, cursor, repository, manifest, links, supports):
-    return change_scope(graph, names, rules, ledger, cursor, repository, manifest, links, supports)
+def change(graph, names, rules, ledger, link, links, supports):
+    return change_scope(graph, names, rules, ledger, link, links, supports)
 
 
 @njit
@@ -75,23 +77,13 @@ class Charged:
         )
         for m in hidden:
             self.graph.blob_manifest[world.manifests[m].own] = NULL
-        self.names = world.names()
+        self.links = PairIndex()
         blobs = len(world.sizes)
         self.held = (
             State(0).holdings()._replace(blob_links=empty_table(4 * blobs, 3), holders=np.zeros(blobs, np.int32))
         )
-        rows = 3 * (blobs + len(world.manifests))
-        words, stack = np.zeros((3, 2), np.int64), np.zeros(len(world.manifests) + 1, np.int32)
-        self.ledger = layout.Ledger(
-            empty_table(rows, 4),
-            empty_table(rows),
-            words,
-            words.copy(),
-            words.copy(),
-            np.zeros(3, np.uint8),
-            np.zeros(0, np.uint8),
-            stack,
-        )
+        self.ledger = Ledger(Scope(rules.scope), Basis(rules.basis), rules.role_mask, None)
+        self.ledger.mode = layout.MODE_COUNTS  # whatever else would do for the rule
         self.cursor = np.zeros(layout.CURSOR_SIZE, np.int64)
 
     def do(self, step: Step) -> int:
@@ -118,16 +110,44 @@ class Charged:
         links = {"link": 1, "push": 1, "unlink": -1}.get(what, 0)
         supports = {"tag": 1, "push": 1, "untag": -1}.get(what, 0)
         self.graph.blob_manifest[self.world.manifests[m].own] = m
+        link = self.link(repository, m)
         self.tags[key] += supports
         self.linked = self.linked - {key} if links < 0 else self.linked | {key}
-        where = np.int64(repository), np.int64(m)
-        return change(self.graph, self.names, self.rules, self.ledger, self.cursor, *where, links, supports)
+        ledger = self.ledger.arrays(self.graph)
+        return change(self.graph, self.names, self.rules, ledger, np.int64(link), np.int64(links), np.int64(supports))
+
+    @property
+    def names(self) -> layout.Names:
+        """The keys of the links that there are."""
+        return layout.Names(
+            self.links.first, self.links.second, self.links.table, np.array(self.world.namespaces, np.int32)
+        )
+
+    def link(self, repository: int, m: int) -> int:
+        """The link of a manifest in a repository; what is new gets its counts, and so do the children that are known,
+        as an engine gives them.
+        """
+        known = len(self.links)
+        link = int(self.links.add_all(np.array([repository]), np.array([m]))[0])
+        if self.world.manifests[m].is_index:
+            children = [child for child in self.world.children(m) if self.graph.blob_manifest[self.own(child)] != NULL]
+            self.links.add_all(np.full(len(children), repository), np.array(children, np.int32))
+        scopes = [self.scope(of) for of in self.links.first[known:].tolist()]
+        self.ledger.add_links(self.graph, np.array(scopes, np.int32), self.links.second[known:])
+        return link
+
+    def own(self, m: int) -> int:
+        """The blob that a manifest is."""
+        return self.world.manifests[m].own
 
     def put_or_take(self, repository: int, blob: int, *, present: bool) -> int:
         """Set or clear an explicit blob link."""
         keys = self.cursor[layout.CURSOR_BLOB_LINKS]
+        if self.ledger.counts_blob_links:
+            self.ledger.add_blobs(self.graph, np.array([self.scope(repository)]), np.array([blob]))
+        ledger = self.ledger.arrays(self.graph)
         changed, delta = put(
-            self.graph, self.names, self.held, self.rules, self.ledger, self.cursor, repository, blob, present
+            self.graph, self.names, self.held, self.rules, ledger, self.cursor, repository, blob, present
         )
         assert changed == (((repository, blob) in self.put) != present)
         assert present or self.cursor[layout.CURSOR_BLOB_LINKS] == keys  # nobody makes room for what goes
@@ -162,9 +182,9 @@ class Charged:
         return {key: n for key, n in found.items() if rules.counts_foreign or key[1] not in self.world.foreign}
 
 
-def table_of(table: np.ndarray) -> dict[tuple[int, int], int]:
-    """Return a table of counts by scope and blob, zeros left out."""
-    return {(key >> 32, key & 0xFFFFFFFF): count for key, count in table.tolist() if key != layout.EMPTY and count}
+def by_pair(rows: np.ndarray) -> dict[tuple[int, int], int]:
+    """Return the last value of each row by its key, zeros left out."""
+    return {(row[0] >> 32, row[0] & 0xFFFFFFFF): row[-1] for row in rows.tolist() if row[-1]}
 
 
 @pytest.mark.parametrize("basis", BASES)
@@ -186,15 +206,12 @@ def test_counts_and_charges_follow_what_is_held(
     for step in program:
         total += charged.do(step)
         counts = charged.counts()
-        assert table_of(charged.ledger.blobs) == counts
+        assert by_pair(charged.ledger.counts(charged.graph)[1]) == counts
         assert total == sum(world.sizes[blob] for _, blob in counts)
     # As many keys as the cursor says: by that room is made in time.
-    tables = (charged.ledger.manifests, charged.ledger.blobs, charged.held.blob_links)
-    used = (layout.CURSOR_SCOPE_MANIFESTS, layout.CURSOR_SCOPE_BLOBS, layout.CURSOR_BLOB_LINKS)
-    for table, row in zip(tables, used, strict=True):
-        assert np.count_nonzero(table[:, 0] != layout.EMPTY) == charged.cursor[row]
-    held = {(key >> 32, key & 0xFFFFFFFF) for key, _, _, held in tables[0].tolist() if held and key != layout.EMPTY}
-    assert held == {(scope, m) for scope in range(3) for m in charged.held_in(scope)}
+    assert np.count_nonzero(charged.held.blob_links[:, 0] != layout.EMPTY) == charged.cursor[layout.CURSOR_BLOB_LINKS]
+    held = by_pair(charged.ledger.counts(charged.graph)[0])
+    assert held.keys() == {(scope, m) for scope in range(3) for m in charged.held_in(scope)}
 
 
 @checked(60)

@@ -41,7 +41,8 @@ def test_the_charge_of_each_group(world: World, data: st.DataObject, role_mask: 
     blob = st.integers(0, len(world.sizes) - 1)
     extras = data.draw(st.lists(st.lists(blob), min_size=len(groups), max_size=len(groups)))
     out = np.zeros((len(groups), 2), np.int64)
-    sharing.group_bytes(world.graph(), *csr(groups), *csr(extras), role_mask, int(counts_foreign), scratch(world), out)
+    record = np.empty((len(world.sizes), 2), np.int64)
+    sharing.group_bytes(world.graph(), *csr(groups), *csr(extras), role_mask, int(counts_foreign), record, out)
     for group, extra, found in zip(groups, extras, words_to_ints(out), strict=True):
         roles = [*(pair for m in group for pair in world.manifests[m].blobs.items())]
         roles += [(blob, ROLE_LAYER) for blob in extra]

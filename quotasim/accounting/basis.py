@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quotasim.kernels import NULL, layout, sharing
+from quotasim.kernels import NULL, descriptors, layout, sharing
 from quotasim.model.content import Content, descriptor_rows
 from quotasim.model.names import Names
 from quotasim.model.oci import Kind
@@ -63,14 +63,12 @@ def held_manifests(content: Content, names: Names, state: State, scope: Scope, b
     """
     links = np.flatnonzero(state.read("linked"))
     keys = _keys(scope_of_repositories(names, scope, names.links.first[links]), names.links.second[links])
-    linked = np.unique(keys)
+    linked = _once(keys)
     if basis is not Basis.TAGGED:
         return linked >> 32, (linked & 0xFFFFFFFF).astype(np.int32)
     targets = state.read("tag_link")
     tagged = targets[targets != NULL]
-    frontier = np.unique(
-        _keys(scope_of_repositories(names, scope, names.links.first[tagged]), names.links.second[tagged])
-    )
+    frontier = _once(_keys(scope_of_repositories(names, scope, names.links.first[tagged]), names.links.second[tagged]))
     reached = frontier
     graph = content.graph()
     while frontier.size:
@@ -80,7 +78,7 @@ def held_manifests(content: Content, names: Names, state: State, scope: Scope, b
         counts = graph.indptr[parents + 1] - graph.indptr[parents]
         children = graph.blob_manifest[graph.target[descriptor_rows(content, parents)]].astype(np.int64)
         keys = _keys(np.repeat(frontier[is_index] >> 32, counts), children)
-        keys = np.unique(keys[children != NULL])
+        keys = _once(keys[children != NULL])
         keys = keys[_contains(linked, keys)]
         frontier = keys[~_contains(reached, keys)]
         reached = np.union1d(reached, frontier)
@@ -113,7 +111,7 @@ def basis_bytes(
 
     Notes
     -----
-    O(references of linked manifests + links log links).
+    O(blobs + references of linked manifests + links); TAGGED sorts the links too.
     """
     count = len(scope_names(names, scope))
     graph = content.graph()
@@ -124,27 +122,42 @@ def basis_bytes(
         if not counts_foreign:
             counted &= (graph.flags & layout.FLAG_FOREIGN) == 0
         return [exact_sum(graph.size[counted])]
-    scopes, manifests = held_manifests(content, names, state, scope, basis)
-    indptr = np.searchsorted(scopes, np.arange(count + 1)).astype(np.int64)
+    if basis is Basis.TAGGED:
+        scopes, manifests = held_manifests(content, names, state, scope, basis)
+    else:  # a manifest that several repositories of a scope link counts once there all the same
+        links = np.flatnonzero(state.read("linked"))
+        scopes = scope_of_repositories(names, scope, names.links.first[links])
+        manifests = names.links.second[links]
     extra_scopes, extra = np.empty(0, np.int64), np.empty(0, np.int32)
     if basis is Basis.LINKED:
         repositories, extra = state.explicit_blob_links()
         extra_scopes = scope_of_repositories(names, scope, repositories)
-        order = np.argsort(extra_scopes, kind="stable")
-        extra_scopes, extra = extra_scopes[order], np.ascontiguousarray(extra[order])
     out = np.zeros((count, 2), np.int64)
     sharing.group_bytes(
         graph,
-        indptr,
-        manifests,
-        np.searchsorted(extra_scopes, np.arange(count + 1)).astype(np.int64),
-        extra,
+        *_grouped(scopes, manifests, count),
+        *_grouped(extra_scopes, extra, count),
         role_mask,
         int(counts_foreign),
-        np.full(content.blob_count, -1, np.int32),
+        np.empty((content.blob_count, 2), np.int64),
         out,
     )
     return words_to_ints(out)
+
+
+def _grouped(scopes: Array, rows: Array, count: int) -> tuple[Array, Array]:
+    """Return (int64[count + 1], int32[n]): the rows of each scope, in their order. O(n)."""
+    start, order = np.zeros(count + 1, np.int64), np.empty(rows.shape[0], np.int32)
+    descriptors.transpose(np.arange(rows.shape[0] + 1), scopes.astype(np.int32), start, order)
+    return start, np.ascontiguousarray(rows[order])
+
+
+def _once(keys: Array) -> Array:
+    """Return the different ones of some int64 keys, sorted: np.unique hashes first, which takes far longer."""
+    keys = np.sort(keys)
+    first = np.ones(keys.shape[0], bool)
+    first[1:] = keys[1:] != keys[:-1]
+    return np.asarray(keys[first])
 
 
 def _keys(scopes: Array, manifests: Array) -> Array:

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quotasim.accounting.basis import ALL_ROLES, Basis, Scope, scope_names
-from quotasim.kernels import NULL, layout, tables
-from quotasim.kernels.layout import CURSOR_SCOPE_BLOBS, CURSOR_SCOPE_MANIFESTS
+from quotasim.accounting.basis import ALL_ROLES, Basis, Scope, scope_names, scope_of_repositories
+from quotasim.accounting.charge_rows import ChargeRows
+from quotasim.errors import InvalidValue
+from quotasim.kernels import NULL, layout, pairs
+from quotasim.kernels.layout import Graph
 from quotasim.kernels.layout import Ledger as LedgerArrays
 from quotasim.model.columns import Column
 from quotasim.model.content import Content
@@ -19,6 +21,9 @@ from quotasim.model.names import Names, empty_table
 from quotasim.model.totals import int_to_words, words_to_ints
 
 Array = npt.NDArray[Any]
+
+_COLUMNS = ("_links", "_supports", "_held", "_count", "_used", "_limit", "_drift", "_uncounted")
+_NO_TABLE = empty_table(0)
 
 
 def charging_mode(scope: Scope, basis: Basis, role_mask: int) -> int:
@@ -50,34 +55,32 @@ class Ledger:
         self.role_mask = role_mask
         self.mode = charging_mode(scope, basis, role_mask)
         self._default_limit = limit
-        self._manifests = Column(np.int64, fill=0, width=4)
-        self._manifests.replace(empty_table(4, 4))
-        self._blobs = Column(np.int64, fill=0, width=2)
-        self._blobs.replace(empty_table(4))
+        self._rows = ChargeRows()  # shared by all branches
+        self._links = Column(np.int32, fill=0)
+        self._supports = Column(np.int32, fill=0)
+        self._held = Column(np.uint8, fill=0)
+        self._count = Column(np.int32, fill=0)
         self._used = Column(np.int64, fill=0, width=2)
         self._limit = Column(np.int64, fill=0, width=2)
         self._drift = Column(np.int64, fill=0, width=2)
         self._uncounted = Column(np.uint8, fill=0)
-        # Scratch, shared by all branches: zero between calls.
-        self._seen = np.zeros(0, np.uint8)
-        self._stack = np.zeros(0, np.int32)
+        self._stack = np.zeros(0, np.int32)  # scratch, shared by all branches
 
     @property
     def nbytes(self) -> int:
-        """Bytes held by the counts."""
-        columns = (self._manifests, self._blobs, self._used, self._limit, self._drift, self._uncounted)
-        return sum(column.nbytes for column in columns) + int(self._seen.nbytes + self._stack.nbytes)
+        """Bytes held by the counts, and by the rows that all branches share."""
+        return sum(int(getattr(self, name).nbytes) for name in _COLUMNS) + self._rows.nbytes + int(self._stack.nbytes)
 
     def branch(self) -> Ledger:
         """Return a ledger that shares every column until either side writes it."""
         other = Ledger.__new__(Ledger)
         other.__dict__.update(self.__dict__)
-        for name in ("_manifests", "_blobs", "_used", "_limit", "_drift", "_uncounted"):
+        for name in _COLUMNS:
             setattr(other, name, getattr(self, name).share())
         return other
 
     def sync(self, content: Content, names: Names) -> None:
-        """Give every scope row its place, with the default limit."""
+        """Give every scope row its place, with the default limit, and every link what it is counted by."""
         known, count = len(self._used), len(scope_names(names, self.scope))
         if count > known:
             self._used.grow(count)
@@ -85,48 +88,64 @@ class Ledger:
             self._drift.grow(count)
             self._uncounted.grow(count)
             self._limit.write()[known:] = int_to_words(self._default_limit)
-        if self.mode == layout.MODE_COUNTS and self.basis is Basis.TAGGED and self._seen.size < content.manifest_count:
-            self._seen = np.zeros(content.manifest_count, np.uint8)
-            self._stack = np.zeros(content.manifest_count + 1, np.int32)
+        if self.mode == layout.MODE_COUNTS:
+            first = self._rows.link_count
+            scope = scope_of_repositories(names, self.scope, names.links.first[first:])
+            self.add_links(content.graph(), scope, names.links.second[first:])
 
-    def arrays(self) -> LedgerArrays:
+    def add_links(self, graph: Graph, scope: Array, manifest: Array) -> None:
+        """Give links without rows theirs, int[n] each, and every row and pair its count."""
+        if scope.size:
+            self._rows.add_links(graph, scope, manifest)
+        known, rows = len(self._links), len(self._rows.rows)
+        for column in (self._links, self._supports, self._held):
+            column.grow(rows)
+        self._count.grow(self._rows.pair_count)
+        if self.basis is not Basis.TAGGED or rows == known:
+            return
+        if graph.late_child.size:
+            pairs.support_late(
+                graph,
+                self._rows.rows.first,
+                self._rows.rows.second,
+                self._rows.rows.table,
+                self._held.read(),
+                known,
+                self._supports.write(),
+            )
+        if self._stack.size < rows:
+            self._stack = np.zeros(rows + rows // 2, np.int32)
+
+    def add_blobs(self, graph: Graph, scope: Array, blob: Array) -> None:
+        """Give blobs their counts in scopes, int[n] each, whatever manifests name them: explicit links need them."""
+        self._rows.add_blobs(graph, scope, blob)
+        self._count.grow(self._rows.pair_count)
+
+    @property
+    def counts_blob_links(self) -> bool:
+        """Whether a blob is charged for an explicit link alone."""
+        return self.mode == layout.MODE_COUNTS and self.basis is Basis.LINKED
+
+    def arrays(self, graph: Graph) -> LedgerArrays:
         """Return the arrays as kernels write them."""
+        rows = self._rows
         return LedgerArrays(
-            self._manifests.write(),
-            self._blobs.write(),
+            rows.row_of_link,
+            rows.rows.table,
+            rows.rows.second,
+            rows.indptr,
+            rows.pair,
+            rows.index(graph).table if self.counts_blob_links else _NO_TABLE,
+            self._links.write(),
+            self._supports.write(),
+            self._held.write(),
+            self._count.write(),
             self._used.write(),
             self._limit.write(),
             self._drift.write(),
             self._uncounted.write(),
-            self._seen,
             self._stack,
         )
-
-    def reserve(self, cursor: Array, manifests: int, blobs: int) -> None:
-        """Make room for so many more counts at once: growing step by step would insert each of them several times."""
-        if self.mode != layout.MODE_COUNTS:
-            return
-        if 4 * (int(cursor[CURSOR_SCOPE_MANIFESTS]) + manifests) > 3 * len(self._manifests):
-            self.widen(cursor, manifests=manifests)
-        if 4 * (int(cursor[CURSOR_SCOPE_BLOBS]) + blobs) > 3 * len(self._blobs):
-            self.widen(cursor, blobs=blobs)
-
-    def widen(self, cursor: Array, *, manifests: int = 0, blobs: int = 0) -> None:
-        """Make room for more rows in the tables of counts, dropping rows that have fallen to zero."""
-        if manifests:
-            cursor[CURSOR_SCOPE_MANIFESTS] = self._enlarge(self._manifests, manifests)
-        if blobs:
-            cursor[CURSOR_SCOPE_BLOBS] = self._enlarge(self._blobs, blobs)
-
-    def _enlarge(self, column: Column, more: int) -> int:
-        """Rehash a table into one with room for ``more`` rows and a half over; returns the rows in use."""
-        old = column.read()
-        # Half as much again, so that a registry that grows by single pushes is not rehashed at each of them.
-        rows = int(np.count_nonzero(old[:, 0] != layout.EMPTY))
-        grown = empty_table(rows + max(more, rows // 2), old.shape[1])
-        alive = tables.rehash(old, grown, 0)
-        column.replace(grown)
-        return int(alive)
 
     def used(self) -> list[int]:
         """Return the charged bytes of every scope row, exact."""
@@ -158,22 +177,28 @@ class Ledger:
         """Whether any scope has a limit."""
         return bool(np.any(self._limit.read()[:, 0] != NULL))
 
-    def counts(self) -> tuple[Array, Array]:
-        """Return what the two tables of counts hold, by key: int64[m, 4] and int64[n, 2] of the kernels' layout.
+    def counts(self, graph: Graph) -> tuple[Array, Array]:
+        """Return what is counted, by key: int64[m, 4] rows (scope << 32 | manifest, links, supports, held) and
+        int64[n, 2] (scope << 32 | blob, count), without what is all zero.
 
-        O(rows log rows); empty where the rule keeps no counts of its own.
+        O(references of the rows + rows log rows); empty where the rule keeps no counts of its own.
         """
-        found = []
-        for column in (self._manifests, self._blobs):
-            table = column.read()
-            used = table[table[:, 0] != layout.EMPTY]
-            used = used[np.bitwise_or.reduce(used[:, 1:], axis=1) != 0]
-            found.append(used[np.argsort(used[:, 0])])  # no key occurs twice
-        return found[0], found[1]
+        rows = self._rows.rows
+        kept = np.flatnonzero(self._links.read() | self._supports.read() | self._held.read())
+        manifests = np.empty((kept.size, 4), np.int64)
+        manifests[:, 0] = (rows.first[kept].astype(np.int64) << layout.WORD) | rows.second[kept]
+        for place, column in enumerate((self._links, self._supports, self._held), 1):
+            manifests[:, place] = column.read()[kept]
+        kept = np.flatnonzero(self._count.read())
+        scope, blob = self._rows.keys(graph)
+        blobs = np.empty((kept.size, 2), np.int64)
+        blobs[:, 0] = (scope[kept].astype(np.int64) << layout.WORD) | blob[kept]
+        blobs[:, 1] = self._count.read()[kept]
+        return manifests[np.argsort(manifests[:, 0])], blobs[np.argsort(blobs[:, 0])]  # no key occurs twice
 
     def restore(
         self,
-        cursor: Array,
+        graph: Graph,
         counts: tuple[Array, Array],
         used: list[int],
         limits: list[int | None],
@@ -181,14 +206,23 @@ class Ledger:
         uncounted: Array,
     ) -> None:
         """Become the ledger with these :meth:`counts`, :meth:`used`, :meth:`limits`, :meth:`drifts` and
-        :attr:`uncounted` (a snapshot).
+        :attr:`uncounted` (a snapshot); :meth:`sync` comes before it.
+
+        Raises
+        ------
+        InvalidValue : something is counted that no link can bring.
         """
-        rows = []
-        for column, alive in zip((self._manifests, self._blobs), counts, strict=True):
-            table = empty_table(alive.shape[0] * 3 // 2, alive.shape[1])
-            rows.append(int(tables.rehash(np.ascontiguousarray(alive, np.int64), table, 0)))
-            column.replace(table)
-        cursor[CURSOR_SCOPE_MANIFESTS], cursor[CURSOR_SCOPE_BLOBS] = rows
+        manifests, blobs = counts
+        row = self._rows.rows.find_all(manifests[:, 0] >> layout.WORD, manifests[:, 0] & layout.WORD_MASK)
+        # Without a link only supports can be there, and they are found again when it comes.
+        if np.any((row == NULL) & ((manifests[:, 1] != 0) | (manifests[:, 3] != 0))):
+            raise InvalidValue("counts", "a manifest without a link", "counts of linked manifests")
+        for place, column in enumerate((self._links, self._supports, self._held), 1):
+            column.write()[row[row != NULL]] = manifests[row != NULL, place]
+        if blobs.size:
+            pair = self._rows.add_blobs(graph, blobs[:, 0] >> layout.WORD, blobs[:, 0] & layout.WORD_MASK)
+            self._count.grow(self._rows.pair_count)
+            self._count.write()[pair] = blobs[:, 1]
         self._used.replace(np.array([int_to_words(value) for value in used], np.int64).reshape(-1, 2))
         self._limit.replace(np.array([int_to_words(value) for value in limits], np.int64).reshape(-1, 2))
         self._drift.replace(np.array([int_to_words(value) for value in drifts], np.int64).reshape(-1, 2))

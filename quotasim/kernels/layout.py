@@ -20,6 +20,7 @@ REASON_IMMUTABLE, REASON_CHILD, REASON_TAGGED, REASON_REFERRER, REASON_READ_ONLY
 
 KIND_IMAGE, KIND_INDEX = 0, 1
 ROLE_CONFIG, ROLE_LAYER, ROLE_CHILD, ROLE_OWN = 1, 2, 4, 8
+ROLES_NAMED = ROLE_CONFIG | ROLE_LAYER  # what the blobs that an image names can be to it
 FLAG_UNKNOWN_SIZE, FLAG_FOREIGN, FLAG_SHA512 = 1, 2, 4
 LOCK_WRITE, LOCK_DELETE, LOCK_READ, LOCK_QUARANTINE = 1, 2, 4, 8
 
@@ -42,13 +43,11 @@ POINT_BLOB, POINT_MOUNT = 0, 1  # amount of a RESERVE for a blob: which request 
     NEED_COLLECT,
     NEED_SWEEP,
     NEED_CASCADE,
-    NEED_SCOPE_MANIFESTS,
-    NEED_SCOPE_BLOBS,
     NEED_BLOB_LINKS,
     NEED_PURGE,
     NEED_LOOSE,
     NEED_AGENDA,
-) = range(11)
+) = range(9)
 
 # cursor: what survives a return that asks for room
 CURSOR_OPERATION, CURSOR_PHASE, CURSOR_LOG, CURSOR_COLLECT_HEAD, CURSOR_COLLECT_TAIL, CURSOR_SWEEP_HEAD = (
@@ -59,21 +58,15 @@ CURSOR_OPERATION, CURSOR_PHASE, CURSOR_LOG, CURSOR_COLLECT_HEAD, CURSOR_COLLECT_
     4,
     5,
 )
-CURSOR_SWEEP_TAIL, CURSOR_CASCADE, CURSOR_SCOPE_MANIFESTS, CURSOR_SCOPE_BLOBS, CURSOR_BLOB_LINKS = (
-    6,
-    7,
-    8,
-    9,
-    10,
-)
-CURSOR_NEEDED, CURSOR_EVENT_BASE, CURSOR_SHORT, CURSOR_CAUSE, CURSOR_REFUSED = 11, 12, 13, 14, 15
-CURSOR_REMOVED_LINK, CURSOR_REMOVED_ROW = 16, 17  # a removal under way: its link or NULL, and its event's row
-CURSOR_LOST = 18  # 1 once a collector swept what a live manifest holds: from then on pushes look at every blob
-CURSOR_PURGE_HEAD, CURSOR_PURGE_TAIL, CURSOR_LOOSE_HEAD, CURSOR_LOOSE_TAIL = 19, 20, 21, 22
-CURSOR_AGENDA_HEAD, CURSOR_AGENDA_TAIL = 23, 24
-CURSOR_LOOSE_BLOB, CURSOR_LOOSE_CAUSE, CURSOR_LOOSE_TIME = 25, 26, 27  # a blob to be swept next, or NULL
-CURSOR_RUN_TIME, CURSOR_RUN_COUNT, CURSOR_RUN_REPOSITORY = 28, 29, 30  # the last run that collected in batches
-CURSOR_SIZE = 31
+CURSOR_SWEEP_TAIL, CURSOR_CASCADE, CURSOR_BLOB_LINKS = 6, 7, 8
+CURSOR_NEEDED, CURSOR_EVENT_BASE, CURSOR_SHORT, CURSOR_CAUSE, CURSOR_REFUSED = 9, 10, 11, 12, 13
+CURSOR_REMOVED_LINK, CURSOR_REMOVED_ROW = 14, 15  # a removal under way: its link or NULL, and its event's row
+CURSOR_LOST = 16  # 1 once a collector swept what a live manifest holds: from then on pushes look at every blob
+CURSOR_PURGE_HEAD, CURSOR_PURGE_TAIL, CURSOR_LOOSE_HEAD, CURSOR_LOOSE_TAIL = 17, 18, 19, 20
+CURSOR_AGENDA_HEAD, CURSOR_AGENDA_TAIL = 21, 22
+CURSOR_LOOSE_BLOB, CURSOR_LOOSE_CAUSE, CURSOR_LOOSE_TIME = 23, 24, 25  # a blob to be swept next, or NULL
+CURSOR_RUN_TIME, CURSOR_RUN_COUNT, CURSOR_RUN_REPOSITORY = 26, 27, 28  # the last run that collected in batches
+CURSOR_SIZE = 29
 PHASE_BEFORE, PHASE_OPERATION, PHASE_AFTER = 0, 1, 2
 
 # totals: rows of two words
@@ -162,16 +155,25 @@ class Holdings(NamedTuple):
 
 
 class Ledger(NamedTuple):
-    """Counts of the charging rule, all WRITTEN. Used by MODE_COUNTS only; the other modes leave both tables alone."""
+    """Counts of the charging rule over R rows (scope, manifest) and P pairs (scope, blob); empty but in MODE_COUNTS.
+    Charges of S scopes.
+    """
 
-    manifests: np.ndarray  # int64[cap, 4]  (scope << 32 | manifest, links, supports, held)
-    blobs: np.ndarray  # int64[cap, 2]  (scope << 32 | blob, count)
+    row_of_link: np.ndarray  # int32[L]
+    row_table: np.ndarray  # int64[cap, 2]  (scope << 32 | manifest, row), open addressing
+    row_manifest: np.ndarray  # int32[R]
+    indptr: np.ndarray  # int64[R+1]  row r has pair[indptr[r]:indptr[r+1]], in the order of blob_range
+    pair: np.ndarray  # int32[K]
+    pair_table: np.ndarray  # int64[cap, 2]  (scope << 32 | blob, pair); empty but in BASIS_LINKED
+    links: np.ndarray  # int32[R]  WRITTEN, as all that follows: links of the manifest in the scope
+    supports: np.ndarray  # int32[R]  tags and held indexes above it; BASIS_TAGGED
+    held: np.ndarray  # uint8[R]  1: its pairs are counted
+    count: np.ndarray  # int32[P]
     used: np.ndarray  # int64[S, 2]    two words a scope
     limit: np.ndarray  # int64[S, 2]    two words a scope; first word NULL: no limit
     drift: np.ndarray  # int64[S, 2]    two words a scope: the vendor's own counter less the charge
     uncounted: np.ndarray  # uint8[S]   1: the vendor's counter stands still at 0
-    seen: np.ndarray  # uint8[M] or uint8[0]  scratch of TAGGED, zero between calls
-    stack: np.ndarray  # int32[M] or int32[0]  scratch of TAGGED
+    stack: np.ndarray  # int32[R] or int32[0]  scratch of BASIS_TAGGED
 
 
 class Queues(NamedTuple):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from quotasim.kernels.compile import part
+from quotasim.kernels.compile import leaf, part
 from quotasim.kernels.layout import (
     BASIS_TAGGED,
     BLOB_LINKED,
@@ -68,7 +68,7 @@ from quotasim.kernels.scopes import (
     scope_of,
     wait_in,
 )
-from quotasim.kernels.tables import add_words, find_slot
+from quotasim.kernels.tables import add_words
 
 
 # --- tags and links -----------------------------------------------------------------------------------------
@@ -98,12 +98,8 @@ def _rebind(graph, names, held, rules, ledger, queues, cursor, tag, link, event,
         for step in range(2):
             which = link if step == 0 else old
             if which != NULL:
-                repository, manifest = (
-                    np.int64(names.link_repository[which]),
-                    np.int64(names.link_manifest[which]),
-                )
                 support = np.int64(1 - 2 * step)
-                charged += change_scope(graph, names, rules, ledger, cursor, repository, manifest, np.int64(0), support)
+                charged += change_scope(graph, names, rules, ledger, which, np.int64(0), support)
     if old != NULL:
         after, before = held.tag_next[tag], held.tag_previous[tag]
         if before == NULL:
@@ -157,25 +153,22 @@ def _hold(graph, names, held, rules, link, log, row, event):
         return
     log.manifests[row] = 1
     add_words(held.totals, TOTAL_LOGICAL, graph.logical[manifest])
-    blobs, unique, uncharged = np.int64(0), np.int64(0), np.int64(0)
-    stored, first_stored = np.int64(0), np.int64(0)
     first, last = blob_range(graph, manifest)
-    for e in range(first, last):
-        blob = np.int64(graph.own[manifest] if e == first else graph.target[e])
-        held.holders[blob] += 1
-        if held.holders[blob] > 1:
-            continue
-        size = graph.size[blob]
-        blobs += 1
-        unique += size
-        if rules.special:
-            uncharged += _special(graph, held, rules, blob, np.int64(1))
-        if not held.stored[blob] and is_storable(graph, rules, blob):
-            held.stored[blob] = 1
-            stored += size
-            if held.stored_event[blob] == NULL:
-                first_stored += size
-            held.stored_event[blob] = event
+    blobs, unique, uncharged, stored, first_stored = _hold_blobs(
+        graph.target,
+        graph.size,
+        graph.flags,
+        held.holders,
+        held.stored,
+        held.stored_event,
+        held.totals,
+        np.int64(graph.own[manifest]),
+        first,
+        last,
+        event,
+        rules.special,
+        rules.counts_foreign,
+    )
     log.blobs[row] = blobs
     log.unique_bytes[row] = unique
     log.stored_bytes[row] = stored
@@ -184,6 +177,35 @@ def _hold(graph, names, held, rules, link, log, row, event):
         log.charged_bytes[row] += unique - uncharged
     elif rules.mode == MODE_STORED:
         log.charged_bytes[row] += stored
+
+
+@leaf
+def _hold_blobs(
+    target, size, flags, holders, stored, stored_event, totals, own, first, last, event, special, counts_foreign
+):
+    """The loop of :func:`_hold`; returns how many blobs were held by nobody, their bytes, what of these is not charged,
+    what was put on disk, and what of that for the first time.
+    """
+    blobs, unique, uncharged, put, first_put = np.int64(0), np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    for e in range(first, last):
+        blob = np.uint64(own) if e == first else np.uint64(target[np.uint64(e)])
+        before = holders[blob]
+        holders[blob] = before + 1
+        if before > 0:
+            continue
+        blobs += 1
+        unique += size[blob]
+        if special:
+            uncharged += _special(flags, size, totals, counts_foreign, blob, np.int64(1))
+            if flags[blob] & FLAG_FOREIGN and not counts_foreign:
+                continue
+        if not stored[blob]:
+            stored[blob] = 1
+            put += size[blob]
+            if stored_event[blob] == NULL:
+                first_put += size[blob]
+            stored_event[blob] = event
+    return blobs, unique, uncharged, put, first_put
 
 
 @part
@@ -202,17 +224,16 @@ def _store_again(graph, held, rules, manifest, log, row, event):
 
 
 @part
-def _special(graph, held, rules, blob, sign):
+def _special(flags, size, totals, counts_foreign, blob, sign):
     """Count a blob of unknown size or a foreign one as it comes (1) or goes (-1); returns the bytes of it that are
     not charged.
     """
-    flags = graph.flags[blob]
-    if flags & FLAG_UNKNOWN_SIZE:
-        add_words(held.totals, TOTAL_UNKNOWN, sign)
-    if flags & FLAG_FOREIGN:
-        add_words(held.totals, TOTAL_FOREIGN, sign * graph.size[blob])
-        if not rules.counts_foreign:
-            return graph.size[blob]
+    if flags[blob] & FLAG_UNKNOWN_SIZE:
+        add_words(totals, TOTAL_UNKNOWN, sign)
+    if flags[blob] & FLAG_FOREIGN:
+        add_words(totals, TOTAL_FOREIGN, sign * size[blob])
+        if not counts_foreign:
+            return size[blob]
     return np.int64(0)
 
 
@@ -249,7 +270,7 @@ def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, ev
             blob = np.int64(graph.target[e])
             if graph.flags[blob] & FLAG_FOREIGN == 0 and blob_link_of(held, repository, blob) != BLOB_REMOVED:
                 charged += blob_link(graph, names, held, rules, ledger, cursor, repository, blob, BLOB_LINKED, event)[1]
-    charged += change_scope(graph, names, rules, ledger, cursor, repository, manifest, np.int64(-1), np.int64(0))
+    charged += change_scope(graph, names, rules, ledger, link, np.int64(-1), np.int64(0))
     if graph.kind[manifest] == KIND_INDEX:
         for e in range(graph.indptr[manifest], graph.indptr[manifest + 1]):
             child = np.int64(graph.blob_manifest[np.int64(graph.target[e])])
@@ -271,20 +292,22 @@ def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, ev
             if deleted and rules.referrers & REFERRERS_CASCADE:
                 enqueue(queues.cascade, cursor, CURSOR_CASCADE, below, event, time)
         k += 1
-    subject = np.int64(graph.subject[manifest])
-    if rules.referrers & REFERRERS_PIN and subject != NULL and graph.blob_manifest[subject] != NULL:
-        above = find_link(names, repository, np.int64(graph.blob_manifest[subject]))
-        if above != NULL and held.linked[above] and not _has_referrer(graph, names, held, above):
-            candidate(held, rules, queues, cursor, above, event, time)
+    if rules.referrers & REFERRERS_PIN:
+        subject = np.int64(graph.subject[manifest])
+        if subject != NULL and graph.blob_manifest[subject] != NULL:
+            above = find_link(names, repository, np.int64(graph.blob_manifest[subject]))
+            if above != NULL and held.linked[above] and not _has_referrer(graph, names, held, above):
+                candidate(held, rules, queues, cursor, above, event, time)
     held.link_count[manifest] -= 1
     if held.link_count[manifest] == 0:
         log.manifests[row] = -1
         add_words(held.totals, TOTAL_LOGICAL, -graph.logical[manifest])
         blobs, unique, counted = np.int64(0), np.int64(0), np.int64(0)
         for e in range(first, last):
-            blob = np.int64(own if e == first else graph.target[e])
-            held.holders[blob] -= 1
-            if held.holders[blob] > 0:
+            blob = own if e == first else np.int64(graph.target[np.uint64(e)])
+            before = held.holders[np.uint64(blob)]
+            held.holders[np.uint64(blob)] = before - 1
+            if before > 1:
                 continue
             if cursor[CURSOR_BLOB_LINKS] == 0 or not is_held(held, cursor, blob):
                 release(held, rules, queues, cursor, blob, event, time)
@@ -294,7 +317,7 @@ def unlink(graph, names, held, rules, ledger, queues, cursor, link, log, row, ev
             unique += graph.size[blob]
             counted += graph.size[blob]
             if rules.special:
-                counted -= _special(graph, held, rules, blob, np.int64(-1))
+                counted -= _special(graph.flags, graph.size, held.totals, rules.counts_foreign, blob, np.int64(-1))
         log.blobs[row] = -blobs
         log.unique_bytes[row] = -unique
         if rules.mode == MODE_HOLDERS:
@@ -330,7 +353,7 @@ def push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, upl
     else:
         tagged = rules.mode == MODE_COUNTS and rules.basis == BASIS_TAGGED
         if rules.limited and not tagged and upload == NULL:
-            need = needed_bytes(graph, names, held, rules, ledger, repository, manifest)
+            need = needed_bytes(graph, names, held, rules, ledger, link)
             if exceeds(rules, ledger, scope_of(names, rules, repository), need):
                 cursor[CURSOR_NEEDED] = need
                 return np.int64(REASON_QUOTA)
@@ -339,14 +362,11 @@ def push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, upl
         supports = np.int64(1 if tagged and tag != NULL else 0)
         # A tag that moves lets go of what it supported: the limit sees what is left in the end.
         old = np.int64(held.tag_link[tag]) if supports else np.int64(NULL)
-        before = np.int64(names.link_manifest[old]) if old != NULL else np.int64(NULL)
         sign = np.int64(1)
         while True:
-            change = change_scope(
-                graph, names, rules, ledger, cursor, repository, manifest, sign * links, sign * supports
-            )
-            if before != NULL:
-                change += change_scope(graph, names, rules, ledger, cursor, repository, before, np.int64(0), -sign)
+            change = change_scope(graph, names, rules, ledger, link, sign * links, sign * supports)
+            if old != NULL:
+                change += change_scope(graph, names, rules, ledger, old, np.int64(0), -sign)
             if sign < 0:
                 return np.int64(REASON_QUOTA)
             charged = change
@@ -355,10 +375,9 @@ def push(graph, names, held, rules, ledger, queues, cursor, code, link, tag, upl
             cursor[CURSOR_NEEDED] = charged
             sign = np.int64(-1)
         if supports:  # the binding below counts both
-            prefix = scope_of(names, rules, repository) << 32
-            ledger.manifests[find_slot(ledger.manifests, prefix | manifest), 2] -= 1
-            if before != NULL:
-                ledger.manifests[find_slot(ledger.manifests, prefix | before), 2] += 1
+            ledger.supports[np.int64(ledger.row_of_link[link])] -= 1
+            if old != NULL:
+                ledger.supports[np.int64(ledger.row_of_link[old])] += 1
     log.charged_bytes[row] = charged
     if not was_linked:
         _hold(graph, names, held, rules, link, log, row, event)

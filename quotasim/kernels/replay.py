@@ -20,7 +20,6 @@ from quotasim.kernels.compile import kernel, leaf, part
 from quotasim.kernels.due import first_due, first_repository
 from quotasim.kernels.events import begin_event, post_event
 from quotasim.kernels.layout import (
-    BASIS_TAGGED,
     BLOB_LINKED,
     BLOB_REMOVED,
     BLOB_UNSAID,
@@ -48,15 +47,12 @@ from quotasim.kernels.layout import (
     CURSOR_RUN_COUNT,
     CURSOR_RUN_REPOSITORY,
     CURSOR_RUN_TIME,
-    CURSOR_SCOPE_BLOBS,
-    CURSOR_SCOPE_MANIFESTS,
     CURSOR_SHORT,
     CURSOR_SWEEP_HEAD,
     CURSOR_SWEEP_TAIL,
     DONE,
     EVENT_REFUSE,
     IMMUTABLE_KEEP,
-    KIND_INDEX,
     LOCK_DELETE,
     MODE_COUNTS,
     NEED_AGENDA,
@@ -66,8 +62,6 @@ from quotasim.kernels.layout import (
     NEED_LOG,
     NEED_LOOSE,
     NEED_PURGE,
-    NEED_SCOPE_BLOBS,
-    NEED_SCOPE_MANIFESTS,
     NEED_SWEEP,
     NULL,
     OP_APPEND,
@@ -124,40 +118,15 @@ from quotasim.kernels.scopes import (
     first_at_least,
     is_held,
     release,
-    scope_of,
 )
-from quotasim.kernels.tables import has_room, home_slot
+from quotasim.kernels.tables import has_room
 
-AHEAD = 4  # operations by which each stage asks for memory early; measured in docs/performance.md
+AHEAD = 6  # operations by which each stage asks for memory early; measured in docs/performance.md
 
 
 # --- room -------------------------------------------------------------------------------------------------------
 @part
-def _closure(graph, ledger, manifest):
-    """(manifests, blobs) that a TAGGED change of ``manifest`` may reach through indexes. Uses and clears the
-    scratch.
-    """
-    ledger.stack[0] = manifest
-    ledger.seen[manifest] = 1
-    found, at, blobs = 1, 0, np.int64(0)
-    while at < found:
-        m = np.int64(ledger.stack[at])
-        at += 1
-        blobs += graph.indptr[m + 1] - graph.indptr[m] + 1
-        if graph.kind[m] == KIND_INDEX:
-            for e in range(graph.indptr[m], graph.indptr[m + 1]):
-                child = np.int64(graph.blob_manifest[np.int64(graph.target[e])])
-                if child != NULL and not ledger.seen[child]:
-                    ledger.seen[child] = 1
-                    ledger.stack[found] = child
-                    found += 1
-    for k in range(found):
-        ledger.seen[ledger.stack[k]] = 0
-    return np.int64(found), blobs
-
-
-@part
-def _room(graph, rules, held, ledger, queues, log, cursor, manifest):
+def _room(graph, rules, held, queues, log, cursor, manifest):
     """What is short for a step on ``manifest`` (NULL: on one blob), as a NEED_* code; DONE if it fits."""
     degree, referrers = np.int64(2), np.int64(0)
     if manifest != NULL:
@@ -192,16 +161,6 @@ def _room(graph, rules, held, ledger, queues, log, cursor, manifest):
         held.blob_links, cursor[CURSOR_BLOB_LINKS], 2 * degree
     ):
         return NEED_BLOB_LINKS
-    if rules.mode == MODE_COUNTS:
-        manifests, blobs = np.int64(1), degree
-        if rules.basis == BASIS_TAGGED and manifest != NULL:
-            manifests, blobs = _closure(graph, ledger, manifest)
-        cursor[CURSOR_SHORT] = manifests
-        if not has_room(ledger.manifests, cursor[CURSOR_SCOPE_MANIFESTS], manifests):
-            return NEED_SCOPE_MANIFESTS
-        cursor[CURSOR_SHORT] = blobs
-        if not has_room(ledger.blobs, cursor[CURSOR_SCOPE_BLOBS], blobs):
-            return NEED_SCOPE_BLOBS
     return DONE
 
 
@@ -216,7 +175,10 @@ def _approach(graph, names, held, rules, ledger, ops, i, count):
         prefetch(names.link_manifest, link)
         prefetch(names.link_repository, link)
         prefetch(held.linked, link)
+        if rules.mode == MODE_COUNTS:
+            prefetch(ledger.row_of_link, link)
         if ops.code[k] == OP_DELETE:
+            prefetch(held.deleted, link)
             prefetch(held.link_lock, link)
             prefetch(held.first_tag, link)
     k = i + 3 * AHEAD
@@ -229,31 +191,58 @@ def _approach(graph, names, held, rules, ledger, ops, i, count):
         prefetch(graph.logical, manifest)
         prefetch(held.link_count, manifest)
         if rules.mode == MODE_COUNTS:
-            prefix = scope_of(names, rules, np.int64(names.link_repository[link])) << 32
-            prefetch(ledger.manifests, home_slot(ledger.manifests, prefix | manifest))
+            row = np.int64(ledger.row_of_link[link])
+            prefetch(ledger.indptr, row)
+            prefetch(ledger.links, row)
+            prefetch(ledger.held, row)
     k = i + 2 * AHEAD
     if k < count and ops.link[k] != NULL:
-        prefetch(graph.target, graph.indptr[np.int64(names.link_manifest[np.int64(ops.link[k])])])
+        link = np.int64(ops.link[k])
+        prefetch(graph.target, graph.indptr[np.int64(names.link_manifest[link])])
+        if rules.mode == MODE_COUNTS:
+            prefetch(ledger.pair, ledger.indptr[np.int64(ledger.row_of_link[link])])
     k = i + AHEAD
     if k < count and ops.link[k] != NULL and ops.code[k] != OP_PULL:
         link = np.int64(ops.link[k])
         manifest = np.int64(names.link_manifest[link])
-        prefix = scope_of(names, rules, np.int64(names.link_repository[link])) << 32
         first, last = blob_range(graph, manifest)
-        counted = np.int64(rules.mode == MODE_COUNTS)
+        _approach_blobs(graph.target, graph.size, held.holders, np.int64(graph.own[manifest]), first, last)
+        if rules.mode == MODE_COUNTS:
+            first = ledger.indptr[np.int64(ledger.row_of_link[link])]
+            _approach_pairs(ledger.pair, ledger.count, first, first + last - graph.indptr[manifest] + 1)
+    k = i + AHEAD // 2
+    if k < count and ops.link[k] != NULL and ops.code[k] == OP_PUSH:
+        manifest = np.int64(names.link_manifest[np.int64(ops.link[k])])
+        first, last = blob_range(graph, manifest)
         own = np.int64(graph.own[manifest])
-        _approach_blobs(graph.target, graph.size, held.holders, ledger.blobs, own, first, last, prefix, counted)
+        _approach_unheld(graph.target, held.holders, held.stored, held.stored_event, own, first, last)
 
 
 @leaf
-def _approach_blobs(target, size, holders, table, own, first, last, prefix, counted):
-    """The last stage, for every blob of a manifest; ``counted``: its count in its scope too."""
+def _approach_blobs(target, size, holders, own, first, last):
+    """The last stage, for every blob of a manifest."""
     for e in range(first, last):
-        blob = own if e == first else np.int64(target[np.uint64(e)])
+        blob = np.uint64(own) if e == first else np.uint64(target[np.uint64(e)])
         prefetch(holders, blob)
         prefetch(size, blob)
-        if counted:
-            prefetch(table, home_slot(table, prefix | blob))
+
+
+@leaf
+def _approach_unheld(target, holders, stored, stored_event, own, first, last):
+    """For every blob of a manifest that nobody holds: whether it is on disk, and since when."""
+    for e in range(first, last):
+        blob = np.uint64(own) if e == first else np.uint64(target[np.uint64(e)])
+        # Whether it is held is anybody's guess: to ask for row 0 then is cheaper than a branch.
+        which = blob if holders[blob] == 0 else np.uint64(0)
+        prefetch(stored, which)
+        prefetch(stored_event, which)
+
+
+@leaf
+def _approach_pairs(pair, count, first, last):
+    """The last stage, for the count of every blob in its scope."""
+    for k in range(first, last):
+        prefetch(count, np.uint64(pair[np.uint64(k)]))
 
 
 # --- time and the main loop ----------------------------------------------------------------------------------
@@ -412,7 +401,7 @@ def apply_operations(graph, names, held, rules, ledger, queues, cursor, ops, log
             for turn in range(2):
                 if short == DONE and (turn == 0 or moved != NULL):
                     which = manifest if turn == 0 else np.int64(names.link_manifest[moved])
-                    short = _room(graph, rules, held, ledger, queues, log, cursor, which)
+                    short = _room(graph, rules, held, queues, log, cursor, which)
             if short != DONE:
                 if code == OP_DELETE and not requested and row == NULL:
                     cursor[CURSOR_CASCADE] += 1  # put the referrer back

@@ -13,7 +13,6 @@ from quotasim.kernels.layout import (
     CHECK_USED,
     CURSOR_NEEDED,
     CURSOR_PURGE_TAIL,
-    EMPTY,
     LOCK_WRITE,
     MODE_COUNTS,
     MODE_HOLDERS,
@@ -26,18 +25,26 @@ from quotasim.kernels.layout import (
     WORD,
     WORD_MASK,
 )
-from quotasim.kernels.scopes import absent_bytes, blob_range, enqueue, is_charged, is_storable, scope_of
-from quotasim.kernels.tables import find_slot
+from quotasim.kernels.scopes import (
+    absent_bytes,
+    blob_range,
+    enqueue,
+    find_pair,
+    is_charged,
+    is_storable,
+    scope_of,
+)
 
 
 # --- limits -------------------------------------------------------------------------------------------------
 @part
-def needed_bytes(graph, names, held, rules, ledger, repository, manifest):
-    """Bytes that pushing ``manifest`` would add to the charge of its scope, by looking: not for the basis TAGGED, where
-    what a push holds depends on indexes.
+def needed_bytes(graph, names, held, rules, ledger, link):
+    """Bytes that pushing the manifest of ``link`` would add to the charge of its scope, by looking: not for the basis
+    TAGGED, where what a push holds depends on indexes.
     """
+    manifest = np.int64(names.link_manifest[link])
     if rules.mode == MODE_COUNTS:
-        return absent_bytes(graph, rules, ledger, scope_of(names, rules, repository), manifest)
+        return absent_bytes(graph, rules, ledger, link, manifest)
     need = np.int64(0)
     first, last = blob_range(graph, manifest)
     for e in range(first, last):
@@ -57,9 +64,8 @@ def _needed_by_link(graph, names, held, rules, ledger, repository, blob):
         return np.int64(0 if held.stored[blob] or not is_storable(graph, rules, blob) else graph.size[blob])
     if rules.mode != MODE_COUNTS or rules.basis != BASIS_LINKED or not is_charged(graph, rules, blob):
         return np.int64(0)
-    slot = find_slot(ledger.blobs, (scope_of(names, rules, repository) << 32) | blob)
-    counted = ledger.blobs[slot, 0] != EMPTY and ledger.blobs[slot, 1] > 0
-    return np.int64(0 if counted else graph.size[blob])
+    pair = find_pair(ledger, scope_of(names, rules, repository), blob)
+    return np.int64(0 if pair != NULL and ledger.count[pair] > 0 else graph.size[blob])
 
 
 @part
@@ -166,8 +172,7 @@ def reserve(graph, names, held, rules, ledger, cursor, upload, blob, link, amoun
     if link != NULL:
         check, need = rules.check_put_manifest, np.int64(0)
         if not (rules.mode == MODE_COUNTS and rules.basis == BASIS_TAGGED):  # there only doing it tells
-            manifest = np.int64(names.link_manifest[link])
-            need = needed_bytes(graph, names, held, rules, ledger, repository, manifest)
+            need = needed_bytes(graph, names, held, rules, ledger, link)
     elif blob != NULL:
         check = rules.check_mount if amount == POINT_MOUNT else rules.check_put_blob
         need = _needed_by_link(graph, names, held, rules, ledger, repository, blob)

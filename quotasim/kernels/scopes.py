@@ -12,8 +12,6 @@ from quotasim.kernels.layout import (
     CURSOR_AGENDA_HEAD,
     CURSOR_AGENDA_TAIL,
     CURSOR_BLOB_LINKS,
-    CURSOR_SCOPE_BLOBS,
-    CURSOR_SCOPE_MANIFESTS,
     CURSOR_SWEEP_HEAD,
     CURSOR_SWEEP_TAIL,
     EMPTY,
@@ -23,6 +21,7 @@ from quotasim.kernels.layout import (
     NULL,
     ROLE_LAYER,
     ROLE_OWN,
+    ROLES_NAMED,
     SCOPE_NAMESPACE,
     SCOPE_REPOSITORY,
 )
@@ -63,15 +62,9 @@ def _uncharged(rules):
 
 
 @part
-def _charged_blob(target, role, flags, own, first, e, role_mask, skipped):
-    """Blob of descriptor ``e``, the manifest's own where that is ``first``; NULL where it is not charged."""
-    if e == first:
-        blob, what = own, np.int64(ROLE_OWN)
-    else:
-        blob, what = np.int64(target[np.uint64(e)]), np.int64(role[np.uint64(e)])
-    if what & role_mask == 0 or (skipped and flags[np.uint64(blob)] & skipped):
-        return np.int64(NULL)
-    return blob
+def _is_charged_as(role, flags, blob, e, role_mask, skipped):
+    """Whether the rule charges descriptor ``e``, which names ``blob``."""
+    return role[np.uint64(e)] & role_mask != 0 and not (skipped and flags[blob] & skipped)
 
 
 @part
@@ -87,76 +80,86 @@ def is_charged(graph, rules, blob):
 
 
 @part
-def _count_manifest(graph, rules, ledger, cursor, scope, manifest, sign):
-    """Add or take the counts of all blobs of ``manifest`` in ``scope``; returns the change of the charge in bytes."""
+def _count_row(graph, rules, ledger, row, manifest, sign):
+    """Add or take the counts of all blobs of ``manifest`` in its scope; returns the change of the charge in bytes."""
     first, last = blob_range(graph, manifest)
-    own, prefix, skipped = np.int64(graph.own[manifest]), scope << 32, _uncharged(rules)
-    delta, added = _count_blobs(
+    at, skipped = ledger.indptr[row], _uncharged(rules)
+    own, delta = np.uint64(graph.own[manifest]), np.int64(0)
+    if ROLE_OWN & rules.role_mask and not (skipped and graph.flags[own] & skipped):
+        delta = _count(ledger.count, np.uint64(ledger.pair[at]), graph.size[own], sign)
+    delta += _count_blobs(
         graph.target,
         graph.role,
         graph.flags,
         graph.size,
-        ledger.blobs,
-        own,
-        first,
+        ledger.pair,
+        ledger.count,
+        first + 1,
         last,
-        prefix,
+        at - first,
         sign,
         rules.role_mask,
         skipped,
     )
-    cursor[CURSOR_SCOPE_BLOBS] += added
     return delta
 
 
+@part
+def _count(count, pair, size, sign):
+    """Count a blob once more or less; returns the change of the charge in bytes."""
+    before = np.int64(count[pair])
+    count[pair] = before + sign
+    # Whether it comes or goes is anybody's guess: no branch.
+    return size * (np.int64(before == 0) - np.int64(before + sign == 0))
+
+
 @leaf
-def _count_blobs(target, role, flags, size, table, own, first, last, prefix, sign, role_mask, skipped):
-    """The loop of :func:`_count_manifest`; returns the change of the charge in bytes and the keys that it made."""
-    delta, added = np.int64(0), np.int64(0)
+def _count_blobs(target, role, flags, size, pair, count, first, last, shift, sign, role_mask, skipped):
+    """The loop of :func:`_count_row`; the pair of descriptor e is ``pair[e + shift]``."""
+    delta = np.int64(0)
+    picky = role_mask & ROLES_NAMED != ROLES_NAMED or skipped != 0
     for e in range(first, last):
-        blob = _charged_blob(target, role, flags, own, first, e, role_mask, skipped)
-        if blob == NULL:
+        blob = np.uint64(target[np.uint64(e)])
+        if picky and not _is_charged_as(role, flags, blob, e, role_mask, skipped):
             continue
-        slot, new = count_slot(table, prefix | blob)
-        added += new
-        before = table[slot, 1]
-        table[slot, 1] = before + sign
-        if before == 0 or before + sign == 0:  # comes or goes
-            delta += sign * size[np.uint64(blob)]
-    return delta, added
+        delta += _count(count, np.uint64(pair[np.uint64(e + shift)]), size[blob], sign)
+    return delta
 
 
 @part
-def absent_bytes(graph, rules, ledger, scope, manifest):
-    """Bytes of the blobs of ``manifest`` that ``scope`` does not count yet."""
+def absent_bytes(graph, rules, ledger, link, manifest):
+    """Bytes of the blobs of ``manifest`` that the scope of ``link`` does not count yet."""
     first, last = blob_range(graph, manifest)
-    own, prefix, skipped = np.int64(graph.own[manifest]), scope << 32, _uncharged(rules)
-    return _absent_bytes(
+    at, skipped = ledger.indptr[np.int64(ledger.row_of_link[link])], _uncharged(rules)
+    own, absent = np.uint64(graph.own[manifest]), np.int64(0)
+    if ROLE_OWN & rules.role_mask and not (skipped and graph.flags[own] & skipped):
+        absent = graph.size[own] * np.int64(ledger.count[np.uint64(ledger.pair[at])] == 0)
+    absent += _absent_bytes(
         graph.target,
         graph.role,
         graph.flags,
         graph.size,
-        ledger.blobs,
-        own,
-        first,
+        ledger.pair,
+        ledger.count,
+        first + 1,
         last,
-        prefix,
+        at - first,
         rules.role_mask,
         skipped,
     )
+    return absent
 
 
 @leaf
-def _absent_bytes(target, role, flags, size, table, own, first, last, prefix, role_mask, skipped):
+def _absent_bytes(target, role, flags, size, pair, count, first, last, shift, role_mask, skipped):
     """The loop of :func:`absent_bytes`."""
     absent = np.int64(0)
+    picky = role_mask & ROLES_NAMED != ROLES_NAMED or skipped != 0
     for e in range(first, last):
-        blob = _charged_blob(target, role, flags, own, first, e, role_mask, skipped)
-        if blob == NULL:
+        blob = np.uint64(target[np.uint64(e)])
+        if picky and not _is_charged_as(role, flags, blob, e, role_mask, skipped):
             continue
-        slot = find_slot(table, prefix | blob)
-        if table[slot, 0] == EMPTY or table[slot, 1] == 0:
-            absent += size[np.uint64(blob)]
+        absent += size[blob] * np.int64(count[np.uint64(pair[np.uint64(e + shift)])] == 0)
     return absent
 
 
@@ -173,66 +176,41 @@ def count_slot(table, key):
 
 
 @part
-def _scope_manifest(graph, rules, ledger, cursor, scope, manifest):
-    """Slot of (scope, manifest) in the ledger's manifests, made on first mention."""
-    key = (np.int64(scope) << 32) | np.int64(manifest)
-    slot = find_slot(ledger.manifests, key)
-    if ledger.manifests[slot, 0] == EMPTY:
-        ledger.manifests[slot, 0] = key
-        ledger.manifests[slot, 1] = 0
-        ledger.manifests[slot, 2] = 0
-        ledger.manifests[slot, 3] = 0
-        cursor[CURSOR_SCOPE_MANIFESTS] += 1
-        if rules.basis == BASIS_TAGGED:
-            # Indexes that were held here before this manifest was known could not support it then.
-            k = first_at_least(graph.late_child, manifest)
-            while k < graph.late_child.shape[0] and graph.late_child[k] == manifest:
-                parent = find_slot(ledger.manifests, (np.int64(scope) << 32) | np.int64(graph.late_index[k]))
-                if ledger.manifests[parent, 0] != EMPTY and ledger.manifests[parent, 3]:
-                    ledger.manifests[slot, 2] += 1
-                k += 1
-    return slot
-
-
-@part
-def _settle(graph, rules, ledger, cursor, scope, manifest, slot):
+def _settle(graph, rules, ledger, scope, manifest, row):
     """Make ``held`` follow links and supports, through children where the basis is TAGGED; returns the change of
     the charge.
     """
-    table = ledger.manifests
     tagged = rules.basis == BASIS_TAGGED
-    wanted = table[slot, 1] > 0 and (not tagged or table[slot, 2] > 0)
-    if wanted == (table[slot, 3] != 0):
+    wanted = ledger.links[row] > 0
+    if tagged:
+        wanted = wanted and ledger.supports[row] > 0
+    if wanted == (ledger.held[row] != 0):
         return np.int64(0)
-    delta = np.int64(0)
+    delta, sign = np.int64(0), np.int64(1 if wanted else -1)
     depth = 0
     m = manifest
     while True:
-        delta += _count_manifest(graph, rules, ledger, cursor, scope, m, np.int64(1 if wanted else -1))
+        delta += _count_row(graph, rules, ledger, row, m, sign)
+        ledger.held[row] = wanted
         if tagged and graph.kind[m] == KIND_INDEX:
             for e in range(graph.indptr[m], graph.indptr[m + 1]):
                 child = np.int64(graph.blob_manifest[np.int64(graph.target[e])])
                 if child == NULL:
                     continue
-                if wanted:
-                    below = _scope_manifest(graph, rules, ledger, cursor, scope, child)
-                    table[below, 2] += 1
-                    changes = table[below, 2] == 1 and table[below, 1] > 0
-                else:
-                    below = find_slot(table, (scope << 32) | child)
-                    if table[below, 0] == EMPTY:
-                        continue
-                    table[below, 2] -= 1
-                    changes = table[below, 2] == 0 and table[below, 3] != 0
-                if changes:
-                    ledger.stack[depth] = child
+                slot = find_slot(ledger.row_table, (scope << 32) | child)
+                if ledger.row_table[slot, 0] == EMPTY:
+                    continue  # known since, and never linked here: when it is, what holds it then is counted
+                below = np.int64(ledger.row_table[slot, 1])
+                ledger.supports[below] += sign
+                changes = ledger.supports[below] == (1 if wanted else 0)
+                if changes and (ledger.links[below] > 0 if wanted else ledger.held[below] != 0):
+                    ledger.stack[depth] = below
                     depth += 1
-        # Only now: a child met for the first time above counts the parents that are already marked as held.
-        table[find_slot(table, (scope << 32) | m), 3] = 1 if wanted else 0
         if depth == 0:
             return delta
         depth -= 1
-        m = np.int64(ledger.stack[depth])
+        row = np.int64(ledger.stack[depth])
+        m = np.int64(ledger.row_manifest[row])
 
 
 @part
@@ -246,15 +224,23 @@ def scope_of(names, rules, repository):
 
 
 @part
-def change_scope(graph, names, rules, ledger, cursor, repository, manifest, links, supports):
-    """Change a manifest's links and supports in its scope; returns the change of the charge in bytes."""
+def change_scope(graph, names, rules, ledger, link, links, supports):
+    """Change the links and supports of a link's manifest in its scope; returns the change of the charge in bytes."""
     if rules.mode != MODE_COUNTS:
         return np.int64(0)
-    scope = scope_of(names, rules, repository)
-    slot = _scope_manifest(graph, rules, ledger, cursor, scope, manifest)
-    ledger.manifests[slot, 1] += links
-    ledger.manifests[slot, 2] += supports
-    return _settle(graph, rules, ledger, cursor, scope, manifest, slot)
+    row = np.int64(ledger.row_of_link[link])
+    ledger.links[row] += links
+    if supports:
+        ledger.supports[row] += supports
+    scope = scope_of(names, rules, np.int64(names.link_repository[link]))
+    return _settle(graph, rules, ledger, scope, np.int64(names.link_manifest[link]), row)
+
+
+@part
+def find_pair(ledger, scope, blob):
+    """Pair of (scope, blob) where the basis is LINKED, or NULL."""
+    slot = find_slot(ledger.pair_table, (scope << 32) | blob)
+    return np.int64(ledger.pair_table[slot, 1]) if ledger.pair_table[slot, 0] != EMPTY else np.int64(NULL)
 
 
 @part
@@ -294,10 +280,9 @@ def blob_link(graph, names, held, rules, ledger, cursor, repository, blob, wante
     table[slot, 1] += sign
     if rules.mode != MODE_COUNTS or rules.basis != BASIS_LINKED or not is_charged(graph, rules, blob):
         return True, np.int64(0)
-    slot, new = count_slot(ledger.blobs, (scope_of(names, rules, repository) << 32) | blob)
-    cursor[CURSOR_SCOPE_BLOBS] += new
-    before = ledger.blobs[slot, 1]
-    ledger.blobs[slot, 1] = before + sign
+    pair = find_pair(ledger, scope_of(names, rules, repository), blob)
+    before = np.int64(ledger.count[pair])
+    ledger.count[pair] = before + sign
     return True, sign * graph.size[blob] if before == 0 or before + sign == 0 else np.int64(0)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from quotasim.kernels.compile import kernel, part
-from quotasim.kernels.layout import FLAG_FOREIGN, KIND_INDEX, ROLE_LAYER, ROLE_OWN, WORD, WORD_MASK
+from quotasim.kernels.layout import FLAG_FOREIGN, KIND_INDEX, ROLE_LAYER, ROLE_OWN, ROLES_NAMED, WORD, WORD_MASK
 from quotasim.kernels.prefetch import prefetch
 from quotasim.kernels.tables import add_words
 
@@ -43,40 +43,63 @@ def recount(graph, live, holders):
                     holders[graph.target[e]] += 1
 
 
+@part
+def _approach_records(graph, manifest, k, record):
+    """Ask for the records of the blobs that the manifests after the ``k``-th name, in stages."""
+    if k + 4 * AHEAD < manifest.shape[0]:
+        m = np.int64(manifest[k + 4 * AHEAD])
+        prefetch(graph.indptr, m)
+        prefetch(graph.kind, m)
+        prefetch(graph.own, m)
+    if k + 2 * AHEAD < manifest.shape[0]:
+        m = np.int64(manifest[k + 2 * AHEAD])
+        prefetch(graph.target, graph.indptr[m])
+        prefetch(record, np.int64(graph.own[m]))
+    if k + AHEAD < manifest.shape[0]:
+        m = np.int64(manifest[k + AHEAD])
+        for e in range(np.uint64(graph.indptr[m]), np.uint64(_last(graph, m))):
+            prefetch(record, np.uint64(graph.target[e]))
+
+
+@part
+def _first_bytes(record, blob, g):
+    """Bytes of a blob where group ``g`` had it not yet, and else 0. Whether it had is a coin toss: no branch."""
+    new = np.int64(record[blob, 0] != g)
+    record[blob, 0] = g
+    return record[blob, 1] * new
+
+
 @kernel
-def group_bytes(graph, indptr, manifest, extra_indptr, extra, role_mask, counts_foreign, stamp, out):
+def group_bytes(graph, indptr, manifest, extra_indptr, extra, role_mask, counts_foreign, record, out):
     """Bytes of the distinct counted blobs of each group of manifests: the charge of a scope, from scratch.
 
-    indptr          int64[G+1]  group g has manifest[indptr[g]:indptr[g+1]]
+    indptr          int64[G+1]  group g has manifest[indptr[g]:indptr[g+1]], some perhaps twice
     manifest        int32[n]
     extra_indptr    int64[G+1], extra int32[k]: further blobs of each group, counted as layers (explicit blob links)
     role_mask       int64, counts_foreign int64: as in the charging rule
-    stamp           int32[B]    -1 everywhere; WRITTEN
+    record          int64[B, 2] scratch; WRITTEN: the last group that has a blob, and its bytes, in one line of memory
     out             int64[G, 2] zero; WRITTEN, two-word totals
-    O(references of the groups)
+    O(blobs + references of the groups)
     """
+    for blob in range(record.shape[0]):
+        record[blob, 0] = -1
+        counts = counts_foreign or graph.flags[blob] & FLAG_FOREIGN == 0
+        record[blob, 1] = graph.size[blob] if counts else 0
+    named = role_mask & ROLES_NAMED == ROLES_NAMED
     for g in range(indptr.shape[0] - 1):
         for k in range(indptr[g], indptr[g + 1]):
-            m = manifest[k]
-            first = graph.indptr[m] - 1
-            last = graph.indptr[m + 1] if graph.kind[m] != KIND_INDEX else first + 1
-            for e in range(first, last):
-                blob = graph.own[m] if e == first else graph.target[e]
-                role = ROLE_OWN if e == first else graph.role[e]
-                if role & role_mask == 0 or stamp[blob] == g:
-                    continue
-                if graph.flags[blob] & FLAG_FOREIGN and not counts_foreign:
-                    continue
-                stamp[blob] = g
-                add_words(out, g, graph.size[blob])
-        for k in range(extra_indptr[g], extra_indptr[g + 1]):
-            blob = extra[k]
-            if ROLE_LAYER & role_mask == 0 or stamp[blob] == g:
-                continue
-            if graph.flags[blob] & FLAG_FOREIGN and not counts_foreign:
-                continue
-            stamp[blob] = g
-            add_words(out, g, graph.size[blob])
+            _approach_records(graph, manifest, k, record)
+            m = np.int64(manifest[k])
+            found = np.int64(0)
+            if role_mask & ROLE_OWN:
+                found += _first_bytes(record, np.uint64(graph.own[m]), g)
+            for e in range(np.uint64(graph.indptr[m]), np.uint64(_last(graph, m))):
+                if named or graph.role[e] & role_mask:
+                    found += _first_bytes(record, np.uint64(graph.target[e]), g)
+            add_words(out, g, found)  # one manifest lists no more than int64 holds
+        if role_mask & ROLE_LAYER:
+            for k in range(extra_indptr[g], extra_indptr[g + 1]):
+                add_words(out, g, _first_bytes(record, np.uint64(extra[k]), g))
 
 
 @kernel

@@ -132,3 +132,9 @@ class Appendable:
             self.reserve(length if self._length == 0 else max(length, int(self._array.shape[0] * GROWTH) + 16))
         self._array[self._length : length] = new
         self._length = length
+
+    def adopt(self, values: Array) -> None:
+        """Take ``values`` over as the rows of an array that has none."""
+        assert self._length == 0
+        self._array = np.ascontiguousarray(values, dtype=self._array.dtype)
+        self._length = self._array.shape[0]

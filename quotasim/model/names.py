@@ -106,12 +106,14 @@ class PairIndex:
             return out
         new_first = np.empty(count, np.int32)
         new_second = np.empty(count, np.int32)
-        # In slices that fit the table as it is: room for all to be new would be far too much where pairs repeat.
-        done = 0
+        # In slices that fit the table as it is: room for all to be new would be far too much where pairs repeat. It
+        # grows by what the last slice makes likely, so that most growing is done once.
+        done, likely = 0, 0.0
         while done < count:
             free = self.table.shape[0] * 3 // 4 - len(self)
             if free <= 0:
-                grown = empty_table(self.table.shape[0] * 2)
+                wanted = len(self) + int((count - done) * likely)
+                grown = empty_table(max(self.table.shape[0] * 2, wanted))
                 tables.rehash(self.table, grown, 1)
                 self.table = grown
                 continue
@@ -127,6 +129,7 @@ class PairIndex:
             )
             self._first.extend(new_first[:new])
             self._second.extend(new_second[:new])
+            likely = new / (stop - done)
             done = stop
         return out
 

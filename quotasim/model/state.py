@@ -25,8 +25,6 @@ from quotasim.kernels.layout import (
     CURSOR_PURGE_HEAD,
     CURSOR_PURGE_TAIL,
     CURSOR_RUN_TIME,
-    CURSOR_SCOPE_BLOBS,
-    CURSOR_SCOPE_MANIFESTS,
     CURSOR_SIZE,
     CURSOR_SWEEP_HEAD,
     CURSOR_SWEEP_TAIL,
@@ -299,7 +297,3 @@ class State:
         table = empty_table(rows.shape[0], 3)
         self.cursor[CURSOR_BLOB_LINKS] = rehash(rows, table, 0)
         self.replace("blob_links", table)
-
-    def scope_rows(self) -> tuple[int, int]:
-        """Return how many rows the ledger's two tables use."""
-        return int(self.cursor[CURSOR_SCOPE_MANIFESTS]), int(self.cursor[CURSOR_SCOPE_BLOBS])

@@ -269,4 +269,8 @@ def _restore_charges(engine: Engine, tables: dict[str, Table]) -> None:
     drifts = [int(value) for value in _typed(scopes["drift_bytes"], list)]
     limits = _typed(scopes["limit_bytes"], list)
     uncounted = _number(tables, "scopes", "uncounted")
-    ledger.restore(engine.state.cursor, (counts[0], counts[1]), used, limits, drifts, uncounted)
+    engine.sync()
+    try:
+        ledger.restore(engine.content.graph(), (counts[0], counts[1]), used, limits, drifts, uncounted)
+    except QuotaSimError as error:
+        raise WrongTable("scope_manifests", str(error)) from error

@@ -356,7 +356,7 @@ def _history(engine: Engine) -> dict[str, Table]:
 
 def _charges(engine: Engine) -> dict[str, Table]:
     ledger = engine.ledger
-    manifests, blobs = ledger.counts()
+    manifests, blobs = ledger.counts(engine.content.graph())
     used: list[int | None] = [*ledger.used()]
     drifts: list[int | None] = [*ledger.drifts()]
     return {
