@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from quotasim.bench.peers import graph, interning, replay
+from quotasim.bench import compiled
+from quotasim.bench.peers import graph, interning, replay, usage
 from quotasim.bench.workload import MOST_LAYERS, Workload, make_workload
 
 FRACTION = 0.002
@@ -134,3 +136,23 @@ class TestPeers:
         rows = [expected[digest] for digest in digests]
         assert interning.intern_with_dict(digests) == rows
         assert interning.intern_with_arrow(words).tolist() == rows
+
+    def test_usage_is_that_of_sets(self, workload: Workload) -> None:
+        namespace = np.repeat(workload.namespace, np.diff(workload.indptr)).tolist()
+        expected = [0] * workload.namespace_count
+        for where, blob in set(zip(namespace, workload.target.tolist(), strict=True)):
+            expected[where] += int(workload.blob_size[blob])
+        assert usage.by_sorting(workload).tolist() == expected
+        assert usage.by_stamping(workload).tolist() == expected
+
+    def test_c_replays_as_dicts_do(self, workload: Workload, tmp_path: Path) -> None:
+        if compiled.compiler() is None:
+            pytest.skip("there is no C compiler")
+        pair, pairs = compiled.number_pairs(workload)
+        assert np.unique(pair).tolist() == list(range(pairs))
+        outcome, counts = compiled.new_outcome(workload, pairs)
+        refused = compiled.replay_pairs(compiled.compile_c("replay", tmp_path), workload, pair, outcome, counts)
+        expected = replay.replay_by_namespace(replay.plain_trace(workload))
+        assert refused == sum(expected.refused)
+        for field in dataclasses.fields(replay.Replayed):
+            assert getattr(outcome, field.name).tolist() == list(getattr(expected, field.name))

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quotasim.gc.marking import in_parts
 from quotasim.kernels import layout, mark
 
 from .graphs import World, worlds
@@ -50,11 +51,14 @@ def test_links_that_roots_reach(world: World, data: st.DataObject, children: boo
 
 
 @checked(80)
-@given(world=worlds(), data=st.data())
-def test_blobs_that_live_manifests_name(world: World, data: st.DataObject) -> None:
+@given(world=worlds(), data=st.data(), threads=st.integers(1, 3))
+def test_blobs_that_live_manifests_name(world: World, data: st.DataObject, threads: int) -> None:
     live = data.draw(st.lists(st.booleans(), min_size=len(world.manifests), max_size=len(world.manifests)))
     marked = np.zeros(len(world.sizes), np.uint8)
-    visited = mark.mark_blobs(world.graph(), np.array(live, np.uint8), marked)
+    parts = in_parts(
+        lambda *part: mark.mark_blobs(world.graph(), np.array(live, np.uint8), *part, marked), len(live), threads
+    )
+    visited = sum(found for _, found in parts)
     of_live = [manifest for manifest, alive in zip(world.manifests, live, strict=True) if alive]
     # A kept index marks the bytes of its children, whether or not these are linked.
     assert set(np.flatnonzero(marked).tolist()) == {blob for m in of_live for blob in (m.own, *m.listed)}
@@ -62,12 +66,13 @@ def test_blobs_that_live_manifests_name(world: World, data: st.DataObject) -> No
 
 
 @checked(40)
-@given(blobs=st.lists(st.tuples(st.booleans(), st.booleans()), max_size=20))
-def test_what_is_stored_and_not_marked(blobs: list[tuple[bool, bool]]) -> None:
+@given(blobs=st.lists(st.tuples(st.booleans(), st.booleans()), max_size=20), threads=st.integers(1, 3))
+def test_what_is_stored_and_not_marked(blobs: list[tuple[bool, bool]], threads: int) -> None:
     stored, marked = (np.array([pair[k] for pair in blobs], np.uint8) for k in (0, 1))
     out = np.empty(len(blobs), np.int32)
-    count = mark.unmarked(stored, marked, out)
-    assert out[:count].tolist() == [b for b, (there, wanted) in enumerate(blobs) if there and not wanted]
+    parts = in_parts(lambda *part: mark.unmarked(stored, marked, *part, out), out.size, threads)
+    found = [blob for first, count in parts for blob in out[first : first + count].tolist()]
+    assert found == [b for b, (there, wanted) in enumerate(blobs) if there and not wanted]
 
 
 @checked(60)

@@ -12,6 +12,7 @@ from quotasim.bench.workload import START, Workload
 from quotasim.engine import Engine, Outcome, operations
 from quotasim.gc.policy import GcPolicy
 from quotasim.kernels import NULL, layout
+from quotasim.kernels.layout import Operations
 from quotasim.model.content import Content, ManifestBatch
 from quotasim.model.digests import DigestArray
 from quotasim.model.oci import Kind, Role
@@ -80,18 +81,22 @@ def new_engine(workload: Workload, content: Content, limit: int | None, scope: S
     return engine
 
 
-def replay(engine: Engine, workload: Workload) -> Outcome:
-    """Replay the trace from raw ids: finds the link of every event, and applies one event after another."""
+def trace(engine: Engine, workload: Workload) -> Operations:
+    """The trace as operations, from raw ids: finds the link of every event."""
     manifest = workload.event_manifest
     repository = workload.namespace[manifest]
-    ops = operations(
+    return operations(
         np.where(workload.event_is_delete, layout.OP_DELETE, layout.OP_PUSH).astype(np.uint8),
         workload.event_time,
         batch=np.arange(manifest.size, dtype=np.int32),
         link=engine.add_links(repository, manifest),
         repository=repository,
     )
-    return engine.apply(ops)
+
+
+def replay(engine: Engine, workload: Workload) -> Outcome:
+    """Replay the trace from raw ids: finds links, and applies one event after another."""
+    return engine.apply(trace(engine, workload))
 
 
 def push_all(engine: Engine, workload: Workload) -> Engine:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,12 +50,14 @@ class Marking:
     ----------
     policy : what counts as garbage.
     since : an event; manifests that were pushed in it or later are roots like tagged ones. None: no event is.
+    threads : threads that mark blobs, and list what is unmarked; what comes out is the same for any number.
     visited_references : references that marking has looked at so far.
     """
 
-    def __init__(self, policy: GcPolicy, since: int | None = None) -> None:
+    def __init__(self, policy: GcPolicy, since: int | None = None, threads: int = 1) -> None:
         self.policy = policy
         self.since = since
+        self.threads = threads
         self.visited_references = 0
         self._marked = np.zeros(0, np.uint8)  # [B]
         self._turns = 0
@@ -139,7 +143,8 @@ class Marking:
             mark.mark_links(graph, arrays, linked, recursive, REFERRER_BITS[policy.referrers], keep, scratch)
         live = np.zeros(inventory.content.manifest_count, np.uint8)
         mark.live_manifests(arrays.link_manifest, keep, live)
-        self.visited_references += int(mark.mark_blobs(graph, live, self._marked))
+        parts = in_parts(lambda *part: mark.mark_blobs(graph, live, *part, self._marked), live.size, self.threads)
+        self.visited_references += sum(int(visited) for _, visited in parts)
         self._links.append(np.flatnonzero((linked != 0) & (keep == 0)).astype(np.int32))
 
     def _mark_in_turn(self, inventory: Inventory, linked: Array, roots: Array, repositories: Array | None) -> None:
@@ -182,11 +187,12 @@ class Marking:
             mark.unmark_sha512(inventory.content.graph().flags, marked)
         if policy.honour_blob_links:
             marked[linked_blobs] = 1
-        found = np.empty(inventory.content.blob_count, np.int32)
-        blobs = found[: mark.unmarked(state.read("stored"), marked, found)]
+        stored, out = state.read("stored"), np.empty(inventory.content.blob_count, np.int32)
+        parts = in_parts(lambda *part: mark.unmarked(stored, marked, *part, out), out.size, self.threads)
+        blobs = np.concatenate([out[first : first + found] for first, found in parts])
         if policy.grace and blobs.size:
             blobs = blobs[self._placed(inventory, blobs) <= at - policy.grace]
-        return Garbage(links, self._dropped(inventory, links, marked, at), blobs.copy(), self.visited_references)
+        return Garbage(links, self._dropped(inventory, links, marked, at), blobs, self.visited_references)
 
     def _placed(self, inventory: Inventory, blobs: Array) -> Array:
         """Return from when on grace is counted for some blobs, int64."""
@@ -212,6 +218,17 @@ class Marking:
             pairs = pairs[(marked[pairs[:, 1]] == 0) & (state.read("stored")[pairs[:, 1]] != 0)]
         placed = inventory.log.times_of(state.read("stored_event")[pairs[:, 1]], absent=BEFORE_ALL_TIME)
         return np.asarray(pairs[placed <= at - policy.grace])
+
+
+def in_parts(part: Callable[[int, int], int], count: int, threads: int) -> list[tuple[int, int]]:
+    """Call ``part(first, last)`` for as many ranges of ``count`` rows as there are threads, one in each; kernels let
+    the others run. Returns (first, what came back) in order.
+    """
+    cuts = [count * k // threads for k in range(threads + 1)]
+    if threads == 1:
+        return [(0, part(0, count))]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(zip(cuts[:-1], pool.map(part, cuts[:-1], cuts[1:]), strict=True))
 
 
 def _grown(column: Array, size: int) -> Array:
@@ -271,13 +288,15 @@ def _blob_links(inventory: Inventory, links: Array) -> Array:
     return np.column_stack((keys >> layout.WORD, keys & layout.WORD_MASK)).astype(np.int32)
 
 
-def find_garbage(inventory: Inventory, policy: GcPolicy, at: int, since: int | None = None) -> Garbage:
+def find_garbage(
+    inventory: Inventory, policy: GcPolicy, at: int, since: int | None = None, threads: int = 1
+) -> Garbage:
     """Mark from the policy's roots and list what is left.
 
     Parameters
     ----------
     at : microseconds since the epoch; grace is counted back from here.
-    since : as of :class:`Marking`.
+    since, threads : as of :class:`Marking`.
 
     Returns
     -------
@@ -291,6 +310,6 @@ def find_garbage(inventory: Inventory, policy: GcPolicy, at: int, since: int | N
     -----
     O(references of kept manifests + links + blobs). With ``roots="ALL"`` no link goes.
     """
-    marking = Marking(policy, since)
+    marking = Marking(policy, since, threads)
     marking.walk(inventory, at)
     return marking.garbage(inventory, at)

@@ -144,15 +144,16 @@ def live_manifests(link_manifest, keep, live):
 
 
 @kernel
-def mark_blobs(graph, live, marked):
+def mark_blobs(graph, live, first_manifest, last_manifest, marked):
     """Mark the own bytes of live manifests and all that they name, children's own bytes included.
 
     live    uint8[M]
-    marked  uint8[B]  WRITTEN
+    first_manifest, last_manifest  int64  which to look at: several threads may, each at its own
+    marked  uint8[B]  WRITTEN, with nothing but 1: whoever comes first
     returns int64  references visited; O(references of live manifests)
     """
     visited = 0
-    for m in range(live.shape[0]):
+    for m in range(first_manifest, last_manifest):
         if live[m]:
             marked[np.uint64(graph.own[m])] = 1
             first, last = graph.indptr[m], graph.indptr[m + 1]
@@ -212,11 +213,14 @@ def unmark_sha512(flags, marked):
 
 
 @kernel
-def unmarked(stored, marked, out):
-    """List the stored blobs that are not marked; returns their number. ``out`` int32[B] WRITTEN. O(B)."""
-    found = 0
-    for b in range(stored.shape[0]):
+def unmarked(stored, marked, first, last, out):
+    """List the stored blobs from ``first`` up to ``last`` that are not marked; returns their number.
+
+    out  int32[B]  WRITTEN from ``first`` on. O(last - first)
+    """
+    found = first
+    for b in range(first, last):
         # Whether a blob goes is anybody's guess: it is always written, and kept by moving on.
         out[found] = b
         found += stored[b] & ~marked[b] & 1
-    return found
+    return found - first

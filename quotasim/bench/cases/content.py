@@ -11,10 +11,9 @@ from __future__ import annotations
 import hashlib
 import mmap
 import tarfile
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import numpy as np
 import zstandard
 
 from quotasim.bench.case import SIZES, Case, Contender, Prepared
+from quotasim.bench.scratch import scratch
 from quotasim.dedup import Chunking, ContentReport, measure
 from quotasim.dedup.results import Level
 from quotasim.model.digests import DigestTable
@@ -39,16 +39,10 @@ def bytes_for(references: int) -> int:
     return max(round(2**30 * references / SIZES["M"]), 2**20)
 
 
-@cache
-def _scratch() -> tempfile.TemporaryDirectory[str]:
-    """A directory that goes with the process."""
-    return tempfile.TemporaryDirectory(prefix="quotasim-bench-")
-
-
 @lru_cache(maxsize=4)
 def layer_file(seed: int, size: int, files: int) -> Path:
     """An uncompressed layer of random files, in the page cache."""
-    path = Path(_scratch().name) / f"{seed}-{size}-{files}.tar"
+    path = scratch() / f"{seed}-{size}-{files}.tar"
     if not path.exists():
         with path.open("wb") as file:
             for piece in tar_pieces(random_layer(seed, size, files=files)):

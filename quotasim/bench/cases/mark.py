@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import nullcontext
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ from quotasim.bench import limits, subjects
 from quotasim.bench.case import SIZES, Case, Contender, Prepared
 from quotasim.bench.peers import distribution, frozen_heap
 from quotasim.bench.peers import graph as peers
+from quotasim.bench.scratch import scratch
 from quotasim.bench.workload import START, make_workload, workload_of
 from quotasim.engine import Engine, operations
 from quotasim.gc.marking import Garbage, find_garbage
@@ -22,10 +21,10 @@ from quotasim.kernels import layout
 from quotasim.profiles.distribution import DISTRIBUTION_2_8
 
 
-def collect(cluttered: subjects.Cluttered) -> Garbage:
+def collect(cluttered: subjects.Cluttered, threads: int = 1) -> Garbage:
     """Find the garbage of an engine under its own policy."""
     engine = cluttered.engine
-    return find_garbage(engine.inventory(), engine.profile.gc, engine.state.now)
+    return find_garbage(engine.inventory(), engine.profile.gc, engine.state.now, threads=threads)
 
 
 @cache
@@ -89,6 +88,14 @@ def mark(references: int) -> Prepared:
                 check=ours_is_right,
                 rounds=15,
             ),
+            Contender(
+                name="quotasim, two threads",
+                role="peer",
+                run=collect,
+                setup=lambda: (cluttered, 2),
+                check=ours_is_right,
+                rounds=15,
+            ),
             peer("numpy", peers.with_numpy, lambda: plain, 1.7, rounds=15),
             peer(
                 "scipy.sparse",
@@ -142,7 +149,7 @@ def mark_as_distribution(references: int) -> Prepared:
 
     @cache
     def tree() -> distribution.Tree:
-        return distribution.write_tree(workload, kept, Path(_scratch().name) / str(references))
+        return distribution.write_tree(workload, kept, scratch() / str(references))
 
     return Prepared(
         items=run().visited_references,
@@ -167,12 +174,6 @@ def mark_as_distribution(references: int) -> Prepared:
             ),
         ),
     )
-
-
-@cache
-def _scratch() -> tempfile.TemporaryDirectory[str]:
-    """A directory that goes with the process."""
-    return tempfile.TemporaryDirectory(prefix="quotasim-bench-")
 
 
 CASES = (

@@ -7,17 +7,21 @@ would need for the same figures, and start from lists made beforehand. Reference
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from quotasim.accounting.basis import Scope
+from quotasim.bench import compiled as c
 from quotasim.bench import subjects
 from quotasim.bench.case import Case, Contender, Prepared
 from quotasim.bench.peers import frozen_heap
 from quotasim.bench.peers import replay as peers
+from quotasim.bench.scratch import scratch
 from quotasim.bench.workload import Workload, make_workload, workload_of
 from quotasim.engine import Engine, Outcome
 from quotasim.kernels import layout
+from quotasim.kernels.layout import Operations
 from quotasim.model.content import Content
 
 
@@ -135,7 +139,70 @@ def push(references: int) -> Prepared:
     return Prepared(items=workload.reference_count, figures=workload.sizes(), contenders=(ours,))
 
 
+def numbered(references: int) -> Prepared:
+    """The same trace where links and pairs have their numbers already: the event loop alone, beside one in C."""
+    compiled()
+    workload = workload_of(references)
+    content = subjects.load_content(workload)
+    limit = int(workload.limit[0])
+
+    def setup() -> tuple[Engine, Operations]:
+        engine = subjects.new_engine(workload, content, limit)
+        return engine, subjects.trace(engine, workload)
+
+    after, operations = setup()
+    refused = after.apply(operations).refused
+    contenders = [
+        Contender(
+            name="quotasim",
+            role="ours",
+            run=Engine.apply,
+            setup=setup,
+            check=lambda outcome: outcome.refused == refused > 0,
+            rounds=7,
+        )
+    ]
+    if (c.HERE / "replay.c").is_file():
+
+        @cache
+        def prepared() -> tuple[Any, ...]:
+            pair, pairs = c.number_pairs(workload)
+            return (c.compile_c("replay", scratch()), workload, pair, *c.new_outcome(workload, pairs))
+
+        def fresh() -> tuple[Any, ...]:
+            arguments = prepared()
+            c.clear(*arguments[3:])
+            return arguments
+
+        def right(found: int) -> bool:
+            outcome = prepared()[3]
+            used = after.ledger.used() == outcome.used.tolist()
+            held = np.array_equal(after.state.read("holders")[: outcome.holders.size], outcome.holders)
+            return found == refused and used and held
+
+        contenders.append(
+            Contender(
+                name="C with prefetches, no log",
+                role="limit",
+                run=c.replay_pairs,
+                setup=fresh,
+                check=right,
+                rounds=7,
+                target=0.8,
+                programs=("cc",),
+            )
+        )
+    return Prepared(items=workload.references_replayed, figures=workload.sizes(), contenders=tuple(contenders))
+
+
 CASES = (
+    Case(
+        name="replay-numbered",
+        suite="replay",
+        title="replay where links and pairs are numbered",
+        unit="references",
+        prepare=numbered,
+    ),
     Case(
         name="replay-namespace",
         suite="replay",

@@ -168,7 +168,8 @@ def usage(references: int) -> Prepared:
                 setup=lambda: (),
                 check=ours_is_right,
             ),
-            peer("numpy sort and diff", peers.with_numpy, lambda: (*plain, count), 1.5),
+            peer("numpy sort and diff", peers.by_sorting, lambda: (workload,), 1.5, rounds=7),
+            peer("numpy stamps", peers.by_stamping, lambda: (workload,), 1.5, rounds=7),
             peer("scipy.sparse", peers.with_scipy, lambda: (*plain, count), None, "scipy"),
             peer(
                 "pandas",

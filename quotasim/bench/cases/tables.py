@@ -7,8 +7,7 @@ checked against sums over the workload's columns that know neither digests, tags
 
 from __future__ import annotations
 
-import tempfile
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from quotasim.accounting.sharing import By
 from quotasim.bench.case import Case, Contender, Prepared
 from quotasim.bench.cases.mark import cluttered_of
 from quotasim.bench.cases.sharing import by_namespace, expected_pairs
+from quotasim.bench.scratch import scratch
 from quotasim.bench.workload import Workload, make_workload, workload_of
 from quotasim.importers.load import engine_from_tables
 from quotasim.importers.table_set import TableSet
@@ -118,16 +118,10 @@ def df(saved: Path, by: By) -> tuple[Any, list[Any]]:
     return registry.usage(), registry.df(by)
 
 
-@cache
-def _scratch() -> tempfile.TemporaryDirectory[str]:
-    """A directory that goes with the process."""
-    return tempfile.TemporaryDirectory(prefix="quotasim-bench-")
-
-
 @lru_cache(maxsize=1)
 def files(references: int) -> tuple[Path, Path]:
     """(directory of the table set, its snapshot), both written; every kernel is compiled by then."""
-    place = Path(_scratch().name) / str(references)
+    place = scratch() / str(references)
     if references > 10_000:
         _, saved = files.__wrapped__(10_000)
         for by in ("registry", "namespace", "repository", "image"):

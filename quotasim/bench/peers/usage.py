@@ -8,30 +8,48 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quotasim.bench.workload import Workload
+
 Longs = npt.NDArray[np.int64]
 Ids = npt.NDArray[np.int32]
 
 
-def with_numpy(namespace: Ids, blob: Ids, size: Longs, namespaces: int) -> Longs:
-    """Sort (namespace, blob) pairs, keep where a pair differs from the one before, and sum by namespace.
+def by_sorting(workload: Workload) -> Longs:
+    """Bytes of the layers of each namespace, each blob once, int64[N]: pairs in one word each, sorted.
 
-    Parameters
-    ----------
-    namespace, blob : int32[E], of each reference of a live image.
-    size : int64[B], bytes of each blob.
-    namespaces : N.
-
-    Returns
-    -------
-    int64[N].
+    One word of 32 bits sorts twice as fast as one of 64; np.unique instead of a sort and a comparison takes several
+    times as long as both.
     """
-    pair = namespace.astype(np.int64) * size.size + blob
-    pair.sort()
-    pair = pair[np.append(True, pair[1:] != pair[:-1])]
-    where = pair // size.size
-    total = np.append(0, np.cumsum(size[pair - where * size.size]))
-    edges = np.searchsorted(where, np.arange(namespaces + 1))
-    return np.asarray(total[edges[1:]] - total[edges[:-1]])
+    bits = int(workload.blob_count - 1).bit_length()
+    word: Any = np.uint32 if workload.namespace_count << bits < 2**32 else np.uint64
+    key = np.repeat(workload.namespace.astype(word) << word(bits), np.diff(workload.indptr))
+    key |= workload.target.astype(word)
+    key.sort()
+    first = np.ones(key.size, np.bool_)
+    np.not_equal(key[1:], key[:-1], out=first[1:])
+    key = key[first]
+    start = np.searchsorted(key, np.arange(workload.namespace_count + 1).astype(word) << word(bits))
+    total = np.concatenate(([0], np.cumsum(workload.blob_size[key & word((1 << bits) - 1)])))
+    return np.asarray(total[start[1:]] - total[start[:-1]])
+
+
+def by_stamping(workload: Workload) -> Longs:
+    """The same, one namespace after another: a blob counts where its last mention is. No sort of references."""
+    order = np.argsort(workload.namespace, kind="stable")
+    degree = np.diff(workload.indptr)[order]
+    ends = np.cumsum(degree)
+    target = workload.target[np.arange(ends[-1]) + np.repeat(workload.indptr[:-1][order] - (ends - degree), degree)]
+    manifests = np.bincount(workload.namespace, minlength=workload.namespace_count)
+    cuts = np.concatenate(([0], ends))[np.concatenate(([0], np.cumsum(manifests)))]
+    last = np.empty(workload.blob_count, np.int32)
+    place = np.arange(int(np.diff(cuts).max()), dtype=np.int32)
+    out = np.zeros(workload.namespace_count, np.int64)
+    for namespace in range(workload.namespace_count):
+        blob = target[cuts[namespace] : cuts[namespace + 1]]
+        at = place[: blob.size]
+        last[blob] = at
+        out[namespace] = workload.blob_size[blob[last[blob] == at]].sum()
+    return out
 
 
 def with_scipy(namespace: Ids, blob: Ids, size: Longs, namespaces: int) -> Longs:
