@@ -20,6 +20,7 @@ import numpy as np
 
 import quotasim as qs
 from quotasim import frames, kernels, workloads
+from quotasim.bench.limits import gathered
 from quotasim.errors import Locked
 from quotasim.importers.load import engine_from_tables
 from quotasim.importers.tables import read_tables
@@ -130,6 +131,7 @@ def main(out: Path) -> None:
     for part in (words[:5], words[:0], words[::2], words):
         table = DigestTable(4)
         np.save(out / f"rows-{len(part)}.npy", np.stack([table.intern(part), table.find(part[::-1])]))
+    np.save(out / "gathered.npy", gathered(np.array([1, 0, 1], np.int32), np.zeros(2, np.int32)))
     json.dump(signature_counts(), sys.stdout)
 
 
