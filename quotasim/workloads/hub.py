@@ -184,10 +184,12 @@ def _lane_width(calibration: Calibration, layers: Longs) -> float:
     brings none with the probability (1 - 1/s)**k.
     """
     stays = 1 - 1 / max(calibration.sharing.mean, 1 + 1e-9)
+    amounts = np.bincount(layers) / layers.size
+    number = np.arange(amounts.size)
     narrow, wide = 1.0, float(max(layers.max(), 1))
     for _ in range(40):
         middle = (narrow + wide) / 2
-        if np.mean(stays ** np.maximum(np.ceil(layers / middle), 1)) > calibration.unchanged:
+        if np.sum(amounts * stays ** np.maximum(np.ceil(number / middle), 1)) > calibration.unchanged:
             wide = middle
         else:
             narrow = middle

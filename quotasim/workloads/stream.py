@@ -277,6 +277,6 @@ class Stream:
         return digests
 
     def _draw_digests(self, count: int) -> DigestArray:
-        # Bytes, so that a digest is the same text whatever order the machine has its bytes in.
-        raw = np.frombuffer(self._digests.bytes(32 * count), np.uint64)
-        return DigestArray.sha256(raw.reshape(-1, 4).copy())
+        words = self._digests.integers(0, 2**64, (count, 4), np.uint64)
+        # A digest is the same text whatever order the machine has its bytes in.
+        return DigestArray.sha256(words.astype("<u8", copy=False).view(np.uint64))
