@@ -240,6 +240,35 @@ def test_a_stream_without_a_working_day_is_refused():
             workloads.GENERATORS[name](**{**SMALL[name], "days": 5, "hours": weekend, "start": "2026-01-05"})
 
 
+def test_a_stream_that_would_not_end_before_the_year_10000_is_refused():
+    with pytest.raises(InvalidValue, match=r"^start must be so early"):
+        generate("base_rebuild", updates=400, base_every=Distribution.always(3_000), start="7000-01-01")
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("ci", {"services": 1, "branches": 1, "days": 1, "builds": 1, "floating_tags": False, "tag_lifetime": None}),
+        ("ci", {"own_layers": Distribution.always(0), "dependency_layers": Distribution.always(0), "bases": 50}),
+        ("releases", {"minors": 1, "patches": 0, "tag_lifetime": "1d"}),
+        ("monorepo", {"common_change": 1, "touched": 0}),
+        ("monorepo", {"services": 1, "commits": 1, "days": 1}),
+        ("nightly", {"days": 1, "jitter": 0, "keep": 1, "hour": 23}),
+        ("base_rebuild", {"updates": 0, "images": 1, "bases": 4}),
+        ("multi_arch", {"platforms": ["linux/amd64"], "releases": 1}),
+        ("signed", {"signatures": 0, "attested": 0}),
+        ("signed", {"signatures": 0, "attested": 1, "removal": "untag"}),
+        ("failed_pushes", {"pushes": 1, "failed": 1, "retried": 1, "chunk": 10**9}),
+        ("hub_like", {"manifests": 1}),
+        ("hub_like", {"manifests": 3, "repositories": 9, "days": 1}),
+    ],
+)
+def test_the_least_of_everything_is_a_stream_too(name, given):
+    registry = qs.replay(generate(name, **given), profile="acr-premium")
+    registry.check()
+    assert registry.engine.figures()["links"] > 0
+
+
 # -- what each is about --------------------------------------------------------------------------------
 
 

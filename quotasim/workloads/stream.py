@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quotasim.errors import InvalidValue
+from quotasim.importers.checks import LAST_TIME
 from quotasim.importers.trace_table import TraceBlobs, TraceManifests, TraceOp, TraceTable
 from quotasim.kernels import NULL
 from quotasim.model.digests import DigestArray
@@ -237,10 +238,17 @@ class Stream:
 
     # -- the whole --------------------------------------------------------------------------------------------
     def finish(self) -> TraceTable:
-        """Return all operations in order of time, numbered by batch. O(n log n) of the operations."""
+        """Return all operations in order of time, numbered by batch. O(n log n) of the operations.
+
+        Raises
+        ------
+        InvalidValue : it would end after the year 9999, which traces cannot say.
+        """
         column = {name: np.concatenate([part[name] for part in self._operations]) for name in list(self._operations[0])}
         order = np.lexsort((column["group"], column["time"]))
         time, group = column["time"][order], column["group"][order]
+        if time[0] < 0 or time[-1] > LAST_TIME:
+            raise InvalidValue("start", int(time[-1]), "so early that the stream ends before the year 10000")
         begins = (np.diff(time, prepend=time[:1]) != 0) | (np.diff(group, prepend=group[:1]) != 0)
         images = self._images
         indptr, _ = rows_of(np.concatenate(images.counts))
