@@ -16,7 +16,8 @@ Array = npt.NDArray[Any]
 Ids = npt.NDArray[np.int32]
 
 BULK = 100
-"""Pairs from which on the first rows are numbered scope by scope, if the catalogue's blobs are not many more."""
+"""Pairs from which on the first rows are numbered scope by scope, if the catalogue has not many more blobs; of links a
+tenth as many."""
 
 SLICE = 1_000_000
 """Pairs that are looked up in one go: their scopes and blobs are written down for it."""
@@ -75,10 +76,13 @@ class ChargeRows:
 
     def add_links(self, graph: Graph, scope: Array, manifest: Array) -> None:
         """Give the next links, int32[n] each, their rows, and new rows their pairs. O(n + their references)."""
+        if scope.size == 0:
+            return
         known = len(self.rows)
-        if self.link_count == 0:
-            self._row_of_link.reserve(scope.shape[0])
-        self._row_of_link.extend(self.rows.add_all(scope, manifest))
+        if known == 0 and scope.size >= BULK // 10:
+            self._take_rows(graph, np.ascontiguousarray(scope, np.int32), np.ascontiguousarray(manifest, np.int32))
+        else:
+            self._row_of_link.extend(self.rows.add_all(scope, manifest))
         new = np.ascontiguousarray(self.rows.second[known:])
         if new.size == 0:
             return
@@ -92,12 +96,19 @@ class ChargeRows:
             self._indptr.extend(ends)
             self._number_new(graph, known, index)
 
+    def _take_rows(self, graph: Graph, scope: Ids, manifest: Ids) -> None:
+        """Give the first links their rows, all at once."""
+        count = scope.shape[0]
+        start, order = _by_scope(scope)
+        row_of_link, new_scope, new_manifest = (np.empty(count, np.int32) for _ in range(3))
+        last = np.full(graph.own.shape[0], NULL, np.int32)
+        rows = pairs.number_rows(scope, manifest, start, order, last, row_of_link, new_scope, new_manifest)
+        self._row_of_link.adopt(row_of_link)
+        self.rows.take(new_scope[:rows], new_manifest[:rows])
+
     def _number_all(self, graph: Graph) -> None:
         """Number the pairs of all rows, none of which has any yet."""
-        count = len(self.rows)
-        start = np.zeros(int(self.rows.first.max()) + 2, np.int64)
-        order = np.empty(count, np.int32)
-        descriptors.transpose(np.arange(count + 1), self.rows.first, start, order)
+        start, order = _by_scope(self.rows.first)
         pair = np.empty(int(self.indptr[-1]), np.int32)
         stamp = np.full(graph.size.shape[0], NULL, np.int32)
         self.pair_count = pairs.number_pairs(graph, self.rows.second, self.indptr, start, order, stamp, pair)
@@ -137,3 +148,10 @@ class ChargeRows:
         scope, blob = (np.empty(self.pair_count, np.int32) for _ in range(2))
         pairs.name_pairs(graph, self.rows.first, self.rows.second, self.indptr, self.pair, scope, blob)
         return scope, blob
+
+
+def _by_scope(scope: Ids) -> tuple[Array, Ids]:
+    """Return (start int64[S + 1], order int32[n]): scope s has the rows ``order[start[s]:start[s + 1]]``. O(n)."""
+    start, order = np.zeros(int(scope.max()) + 2, np.int64), np.empty(scope.shape[0], np.int32)
+    descriptors.transpose(np.arange(scope.shape[0] + 1), scope, start, order)
+    return start, order

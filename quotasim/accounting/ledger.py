@@ -131,7 +131,7 @@ class Ledger:
         rows = self._rows
         return LedgerArrays(
             rows.row_of_link,
-            rows.rows.table,
+            rows.rows.table if self.basis is Basis.TAGGED else _NO_TABLE,
             rows.rows.second,
             rows.indptr,
             rows.pair,

@@ -16,6 +16,44 @@ AHEAD = 4  # rows by which each stage asks for memory early
 
 
 @kernel
+def number_rows(scope, manifest, start, order, last, row_of_link, new_scope, new_manifest):
+    """Give links the rows of their (scope, manifest), in order of first appearance.
+
+    scope, manifest  int32[L]
+    start            int64[S+1]  scope s has the links order[start[s]:start[s + 1]], ascending
+    order            int32[L]
+    last             int32[M]    NULL; WRITTEN (scratch)
+    row_of_link      int32[L]    WRITTEN
+    new_scope, new_manifest  int32[L]  WRITTEN: of each row
+    returns          int64       how many rows there are; O(L)
+    """
+    for s in range(start.shape[0] - 1):
+        for i in range(start[s], start[s + 1]):
+            link = np.int64(order[i])
+            if i + 4 * AHEAD < order.shape[0]:
+                prefetch(manifest, np.int64(order[i + 4 * AHEAD]))
+                prefetch(row_of_link, np.int64(order[i + 4 * AHEAD]))
+            if i + 2 * AHEAD < order.shape[0]:
+                prefetch(last, np.int64(manifest[np.int64(order[i + 2 * AHEAD])]))
+            m = np.int64(manifest[link])
+            before = np.int64(last[m])
+            # For now the link that has the row, or its own.
+            row_of_link[link] = before if before != NULL and scope[before] == s else link
+            last[m] = row_of_link[link]
+    rows = np.int64(0)
+    for link in range(row_of_link.shape[0]):
+        leader = np.int64(row_of_link[link])
+        if leader != link:
+            row_of_link[link] = row_of_link[leader]
+        else:
+            row_of_link[link] = rows
+            new_scope[rows] = scope[link]
+            new_manifest[rows] = manifest[link]
+            rows += 1
+    return rows
+
+
+@kernel
 def measure_rows(graph, manifest, first, indptr):
     """Where the pairs of new rows begin: an image has one for its own bytes and one a descriptor, an index one.
 

@@ -73,12 +73,12 @@ class StringIndex:
 class PairIndex:
     """Pairs of ids as rows in order of first appearance, in a hash table that kernels can read."""
 
-    __slots__ = ("_first", "_length", "_second", "table")
+    __slots__ = ("_first", "_second", "_table")
 
     def __init__(self) -> None:
         self._first = Appendable(np.int32)
         self._second = Appendable(np.int32)
-        self.table = empty_table(4)
+        self._table: Array | None = empty_table(4)
 
     def __len__(self) -> int:
         return len(self._first)
@@ -86,7 +86,7 @@ class PairIndex:
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        return self._first.nbytes + self._second.nbytes + int(self.table.nbytes)
+        return self._first.nbytes + self._second.nbytes + (0 if self._table is None else int(self._table.nbytes))
 
     @property
     def first(self) -> Ids:
@@ -97,6 +97,22 @@ class PairIndex:
     def second(self) -> Ids:
         """Second id of every row."""
         return self._second.rows
+
+    @property
+    def table(self) -> Array:
+        """The hash table, int64[capacity, 2] of (first << 32 | second, row); made when it is first asked for."""
+        if self._table is None:
+            count = len(self)
+            self._table = empty_table(count + count // 2)
+            scratch = [np.empty(count, np.int32) for _ in range(3)]
+            tables.intern_pairs(self._table, self.first, self.second, 0, *scratch)
+        return self._table
+
+    def take(self, first: Array, second: Array) -> None:
+        """Become the index of these pairs, int32[n] each, all of them different. O(n); the table comes later."""
+        self._first.adopt(first)
+        self._second.adopt(second)
+        self._table = None
 
     def add_all(self, first: Array, second: Array) -> Ids:
         """Return the rows of the pairs, int32[n], adding the new ones. O(n)."""
@@ -115,7 +131,7 @@ class PairIndex:
                 wanted = len(self) + int((count - done) * likely)
                 grown = empty_table(max(self.table.shape[0] * 2, wanted))
                 tables.rehash(self.table, grown, 1)
-                self.table = grown
+                self._table = grown
                 continue
             stop = min(count, done + free)
             new = tables.intern_pairs(
