@@ -28,7 +28,7 @@ def machine_info() -> dict[str, object]:
         "usable_cpus": usable,
         "caches": _caches(),
         "memory_bytes": _memory(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "libraries": {name: version for name in _LIBRARIES if (version := _version(name)) is not None},
         "tool_version": __version__,
