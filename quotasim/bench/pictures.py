@@ -76,7 +76,7 @@ def speedups(result: Result, axes: Axes) -> None:
         axes.barh(place, ratio - 1, left=1, height=0.62, color=_BAR[row.role], edgecolor="#444444", linewidth=0.6)
         axes.annotate(
             f"{ratio:.3g} x",
-            (max(ratio, 1), place),
+            (max(ratio, 1, row.target or 0), place),
             xytext=(4, 0),
             textcoords="offset points",
             va="center",
@@ -91,7 +91,7 @@ def speedups(result: Result, axes: Axes) -> None:
     left, right = axes.get_xlim()
     axes.set_xlim(min(left, 0.5), right * 2)
     axes.set_yticks(range(len(rows)), [f"{row.title}: {row.contender}" for row in rows], fontsize="small")
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel("times as long as quotasim takes; red: aimed for")
     axes.grid(visible=True, which="major", axis="x", color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
