@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -227,8 +228,13 @@ def in_parts(part: Callable[[int, int], int], count: int, threads: int) -> list[
     cuts = [count * k // threads for k in range(threads + 1)]
     if threads == 1:
         return [(0, part(0, count))]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(zip(cuts[:-1], pool.map(part, cuts[:-1], cuts[1:]), strict=True))
+    return list(zip(cuts[:-1], _pool(threads).map(part, cuts[:-1], cuts[1:]), strict=True))
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that stay: to start them takes as long as they save."""
+    return ThreadPoolExecutor(threads)
 
 
 def _grown(column: Array, size: int) -> Array:
