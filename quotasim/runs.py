@@ -4,6 +4,7 @@ goes on.
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from contextlib import suppress
 from dataclasses import replace
 
@@ -24,7 +25,38 @@ __all__ = ["GcMarking", "GcRun"]
 _CODES = (layout.OP_COLLECT, layout.OP_UNLINK_BLOB, layout.OP_SWEEP)
 
 
-class GcMarking:
+class _UnderWay:
+    """What marking and sweeping have in common: an end, and a registry that may be read only until then."""
+
+    def __init__(self, engine: Engine, *, read_only: bool) -> None:
+        self._engine = engine
+        self._ended = False
+        self._read_only = read_only
+        engine.read_only_runs += read_only
+
+    def _check(self, count: int) -> None:
+        """Raise RunEnded, or InvalidValue for a count below 1."""
+        if self._ended:
+            raise RunEnded
+        if count < 1:
+            raise InvalidValue("count", count, "1 or more")
+
+    def _end(self) -> None:
+        self._ended = True
+        self._engine.read_only_runs -= self._read_only
+
+    def abort(self) -> None:
+        """Stop where it is: what was not deleted is garbage for the next run.
+
+        Raises
+        ------
+        RunEnded
+        """
+        self._check(1)
+        self._end()
+
+
+class GcMarking(_UnderWay):
     """A collection that is still marking: it walks the repositories one after another.
 
     Each is marked as it is when it is walked, and what is stored is listed when all of them are. So what is pushed to a
@@ -38,39 +70,32 @@ class GcMarking:
     """
 
     def __init__(self, engine: Engine, policy: GcPolicy, *, read_only: bool) -> None:
+        super().__init__(engine, read_only=read_only)
         self.policy = policy
-        self._engine = engine
         self._marking = Marking(policy)
-        self._entries = self._listed(())  # what is still to be entered, in the walk's order
         self._since = len(engine.log)
-        self._ended = False
-        self._read_only = read_only
-        engine.read_only_runs += read_only
+        self._entries = deque(sorted(self._directories()[()]))  # what is still to be entered, in the walk's order
 
     def waiting(self) -> tuple[str, ...]:
         """Return the repositories that would still be walked if none came any more, in the walk's order. O(events)."""
         entries = set(self._entries)
-        keys = (walk_key(name) for name in self._known())
-        ahead = sorted(key for key in keys if any(key[:depth] in entries for depth in range(1, len(key) + 1)))
-        return tuple("/".join(key[:-1]) for key in ahead)
+        ahead = [key for key in self._known() if any(key[:depth] in entries for depth in range(1, len(key) + 1))]
+        return tuple("/".join(key[:-1]) for key in sorted(ahead))
 
-    def _known(self) -> list[str]:
-        """Return the repositories that this registry has heard of; other branches' names have rows too."""
-        engine = self._engine
-        rows = np.unique(engine.log.column("repository")).tolist()
-        return [engine.names.repositories.values[row] for row in rows if row != NULL]
+    def _known(self) -> list[tuple[str, ...]]:
+        """Return the keys of the repositories that this registry has heard of; other branches' names have rows too."""
+        values = self._engine.names.repositories.values
+        named = np.zeros(len(values) + 1, bool)  # NULL is the last
+        named[self._engine.log.column("repository")] = True
+        return [walk_key(values[row]) for row in np.flatnonzero(named[:-1]).tolist()]
 
-    def _listed(self, directory: tuple[str, ...]) -> list[tuple[str, ...]]:
-        """Return the entries of a directory, in the walk's order."""
-        depth = len(directory)
-        keys = (walk_key(name) for name in self._known())
-        return sorted({key[: depth + 1] for key in keys if key[:depth] == directory})
-
-    def _next(self) -> str:
-        """Enter directories until there is a repository to be walked; returns its name."""
-        while (entry := self._entries.pop(0))[-1] != LAYERS_ENTRY:
-            self._entries = self._listed(entry) + self._entries
-        return "/".join(entry[:-1])
+    def _directories(self) -> defaultdict[tuple[str, ...], set[tuple[str, ...]]]:
+        """Return the entries of each directory as it is now. O(events + repositories)."""
+        found: defaultdict[tuple[str, ...], set[tuple[str, ...]]] = defaultdict(set)
+        for key in self._known():
+            for depth in range(len(key)):
+                found[key[:depth]].add(key[: depth + 1])
+        return found
 
     def walk(self, count: int = 1) -> tuple[str, ...]:
         """Mark the next ``count`` repositories as they are now, and return their names; fewer where no more are left.
@@ -81,20 +106,21 @@ class GcMarking:
         RunEnded : it has ended, or is sweeping already.
         InvalidValue : ``count`` below 1.
         """
-        if self._ended:
-            raise RunEnded
-        if count < 1:
-            raise InvalidValue("count", count, "1 or more")
-        chosen: list[str] = []
+        self._check(count)
+        directories, chosen = self._directories(), list[str]()
         while self._entries and len(chosen) < count:
-            chosen.append(self._next())
+            entry = self._entries.popleft()
+            if entry[-1] == LAYERS_ENTRY:
+                chosen.append("/".join(entry[:-1]))
+            else:  # a directory, which is listed now
+                self._entries.extendleft(sorted(directories[entry], reverse=True))
         engine = self._engine
         engine.sync()
         rows = np.array([engine.names.repositories.find(name) for name in chosen], np.int64)
         try:
             self._marking.walk(engine.inventory(), engine.state.now, rows)
         except CollectionAborted:
-            self.abort()
+            self._end()
             raise
         return tuple(chosen)
 
@@ -109,23 +135,11 @@ class GcMarking:
         engine = self._engine
         garbage = self._marking.garbage(engine.inventory(), engine.state.now)
         plan = plan_of(engine.inventory(), self.policy, garbage, engine.state.now)
-        self.abort()
+        self._end()
         return GcRun(engine, plan, read_only=self._read_only, since=self._since)
 
-    def abort(self) -> None:
-        """Stop; nothing was deleted.
 
-        Raises
-        ------
-        RunEnded
-        """
-        if self._ended:
-            raise RunEnded
-        self._ended = True
-        self._engine.read_only_runs -= self._read_only
-
-
-class GcRun:
+class GcRun(_UnderWay):
     """A collection under way: what was garbage when it began goes, one thing after another.
 
     Attributes
@@ -135,18 +149,15 @@ class GcRun:
     """
 
     def __init__(self, engine: Engine, plan: GcPlan, *, read_only: bool, since: int | None = None) -> None:
+        super().__init__(engine, read_only=read_only)
         self.plan = plan
         self.done = 0
         self.total = int(plan.links.size + plan.blob_links.shape[0] + plan.blobs.size)
-        self._engine = engine
-        self._ended = False
         # Whoever marked step by step has to look again before the first step.
         self._stamp: object = plan.stamp if since is None else None
         self._garbage: Garbage | None = None  # what the policy found when it looked again
         self._event = len(engine.log)
         self._since = self._event if since is None else since  # the event at which marking began
-        self._read_only = read_only
-        self._engine.read_only_runs += read_only
 
     def step(self, count: int = 1) -> GcResult:
         """Delete the next ``count`` things: manifests, then blob links, then blobs, in the plan's order.
@@ -158,10 +169,7 @@ class GcRun:
         RunEnded : the run is finished or was aborted.
         InvalidValue : ``count`` below 1.
         """
-        if self._ended:
-            raise RunEnded
-        if count < 1:
-            raise InvalidValue("count", count, "1 or more")
+        self._check(count)
         engine = self._engine
         self._look_again()
         links, blob_links, blobs = self._next(count)
@@ -205,21 +213,6 @@ class GcRun:
         RunEnded
         """
         return self.step(max(self.total - self.done, 1))
-
-    def abort(self) -> None:
-        """Stop where it is: what was not deleted is garbage for the next run.
-
-        Raises
-        ------
-        RunEnded
-        """
-        if self._ended:
-            raise RunEnded
-        self._end()
-
-    def _end(self) -> None:
-        self._ended = True
-        self._engine.read_only_runs -= self._read_only
 
     def _look_again(self) -> None:
         """Note what is garbage still, where the policy looks again and something has changed since it did last.

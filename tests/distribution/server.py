@@ -24,6 +24,7 @@ from typing import IO, Self
 
 import pytest
 
+from ..tools import find_tool
 from .client import Client
 from .disk import Disk, read_disk
 
@@ -43,14 +44,8 @@ _REPOSITORY = re.compile(r"^([^\s:]+)$", re.M)
 
 
 def find_program() -> str:
-    """Return the program's path; without it skip the test, or fail it where CI is set, which must never skip it."""
-    found = shutil.which(PROGRAM)
-    if found is None:
-        message = f"{PROGRAM} is not installed: on Debian, apt-get install --no-install-recommends {PROGRAM}"
-        if os.environ.get("CI"):
-            pytest.fail(f"{message}; under CI this test may not be skipped")
-        pytest.skip(message)
-    return found
+    """Return the program's path, as :func:`tests.tools.find_tool` does."""
+    return find_tool(PROGRAM)
 
 
 @contextmanager
