@@ -1,12 +1,11 @@
-"""The C files of benchmarks/limits, compiled where there is a compiler: what the machine does without Python and numba.
+"""The replay in C of benchmarks/limits, compiled where there is a compiler: what the machine does without Python.
 
-They are part of a checkout and not of an installed package.
+It is part of a checkout and not of an installed package.
 """
 
 from __future__ import annotations
 
 import ctypes
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,20 +17,19 @@ import numpy.typing as npt
 from quotasim.bench.workload import Workload
 
 HERE = Path(__file__).parents[2] / "benchmarks" / "limits"
+COMPILER = "cc"
 FLAGS = ("-O3", "-march=native", "-shared", "-fPIC", "-std=c11", "-Wall", "-Wextra", "-Werror")
 
 
-def compiler() -> str | None:
-    """The local C compiler, or None."""
-    return shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-
-
 def compile_c(name: str, directory: Path) -> ctypes.CDLL:
-    """Compile ``name``.c into a directory and load it; :func:`compiler` has found one."""
-    command = compiler()
-    assert command is not None
+    """Compile ``name``.c into a directory and load it.
+
+    Raises
+    ------
+    OSError, subprocess.CalledProcessError : there is no compiler, or it fails.
+    """
     library = directory / f"{name}.so"
-    subprocess.run([command, *FLAGS, "-o", str(library), str(HERE / f"{name}.c")], check=True)
+    subprocess.run([COMPILER, *FLAGS, "-o", str(library), str(HERE / f"{name}.c")], check=True)
     return ctypes.CDLL(str(library))
 
 

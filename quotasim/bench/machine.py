@@ -11,7 +11,7 @@ from pathlib import Path
 
 from quotasim import __version__
 
-_LIBRARIES = ("numpy", "numba", "pandas", "pyarrow", "polars", "duckdb", "scipy", "simpy", "zstandard", "fastcdc")
+_LIBRARIES = ("numpy", "numba", "pandas", "pyarrow", "polars", "duckdb", "scipy", "simpy", "zstandard", "pyfastcdc")
 
 
 def machine_info() -> dict[str, object]:

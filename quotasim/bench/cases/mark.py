@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from functools import cache, lru_cache
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 from quotasim.bench import limits, subjects
 from quotasim.bench.case import SIZES, Case, Contender, Prepared
-from quotasim.bench.peers import distribution, frozen_heap
+from quotasim.bench.peers import distribution, peer
 from quotasim.bench.peers import graph as peers
 from quotasim.bench.scratch import scratch
 from quotasim.bench.workload import START, make_workload, workload_of
@@ -19,6 +18,8 @@ from quotasim.engine import Engine, operations
 from quotasim.gc.marking import Garbage, find_garbage
 from quotasim.kernels import layout
 from quotasim.profiles.distribution import DISTRIBUTION_2_8
+
+Flags = npt.NDArray[np.bool_]
 
 
 def collect(cluttered: subjects.Cluttered, threads: int = 1) -> Garbage:
@@ -42,39 +43,31 @@ def cluttered_of(references: int) -> subjects.Cluttered:
     return subjects.cluttered_engine(workload, subjects.load_content(workload, indexes=True))
 
 
+def swept_by_numpy(references: int, image_root: Flags, index_root: Flags) -> tuple[npt.NDArray[np.int64], int]:
+    """What a sweep takes off the disk if these are the roots, and its bytes: NumPy's answer, which ours is held to.
+    tests/test_benchmarks.py holds it to sets.
+    """
+    stored = cluttered_of(references).engine.state.read("stored") != 0
+    return peers.with_numpy(peers.plain_graph(workload_of(references)), image_root, index_root, stored)
+
+
 def mark(references: int) -> Prepared:
     """Find what is garbage."""
     workload, cluttered = workload_of(references), cluttered_of(references)
-    graph = peers.plain_graph(workload)
     stored = cluttered.engine.state.read("stored") != 0
-    # Ours is held to NumPy's answer, and NumPy's to sets in tests/test_benchmarks.py.
-    swept, freed = peers.with_numpy(graph, cluttered.image_root, cluttered.index_root, stored)
+    plain = (peers.plain_graph(workload), cluttered.image_root, cluttered.index_root, stored)
+    swept, freed = swept_by_numpy(references, cluttered.image_root, cluttered.index_root)
+    kept = np.ones(workload.manifest_count, bool)
+    removed = cluttered.engine.names.links.second[collect(cluttered).links]
+    kept[removed[removed < workload.manifest_count]] = False
+    visited = workload.target[np.repeat(kept, np.diff(workload.indptr))]
+    counted = np.bincount(visited, minlength=workload.blob_count)
 
     def ours_is_right(garbage: Garbage) -> bool:
         return np.array_equal(garbage.blobs, swept) and garbage.links.size > 0
 
     def right(answer: Any) -> bool:
         return np.array_equal(answer[0], swept) and int(answer[1]) == freed
-
-    plain = (graph, cluttered.image_root, cluttered.index_root, stored)
-    kept = np.repeat(np.isin(np.arange(workload.manifest_count), _kept(cluttered)), np.diff(workload.indptr))
-    visited = workload.target[kept]
-
-    def peer(name: str, run: Any, setup: Any, target: float, *needs: str, rounds: int = 5) -> Contender:
-        """One of the others; ``setup`` is called once."""
-        once = cache(setup)
-        around = frozen_heap if name == "sets" else nullcontext
-        return Contender(
-            name=name,
-            role="peer",
-            run=run,
-            setup=once,
-            check=right,
-            rounds=rounds,
-            target=target,
-            around=around,
-            needs=needs,
-        )
 
     return Prepared(
         items=collect(cluttered).visited_references,
@@ -88,46 +81,33 @@ def mark(references: int) -> Prepared:
                 check=ours_is_right,
                 rounds=15,
             ),
-            Contender(
-                name="quotasim, two threads",
-                role="peer",
-                run=collect,
-                setup=lambda: (cluttered, 2),
-                check=ours_is_right,
-                rounds=15,
-            ),
-            peer("numpy", peers.with_numpy, lambda: plain, 1.7, rounds=15),
+            peer("quotasim, two threads", collect, lambda: (cluttered, 2), ours_is_right, rounds=15),
+            peer("numpy", peers.with_numpy, lambda: plain, right, target=1.7, rounds=15),
             peer(
                 "scipy.sparse",
                 peers.with_scipy,
-                lambda: (peers.sparse_matrix(graph, workload.blob_count), *plain),
-                1.5,
-                "scipy",
+                lambda: (peers.sparse_matrix(plain[0], workload.blob_count), *plain),
+                right,
+                needs=("scipy",),
             ),
-            peer("pandas", peers.with_pandas, lambda: (peers.pandas_tables(*plain),), 8),
-            peer("polars", peers.with_polars, lambda: (peers.polars_tables(*plain),), 7, "polars"),
-            peer("DuckDB", peers.with_duckdb, lambda: (peers.duckdb_tables(*plain),), 15, "duckdb"),
-            peer("sets", peers.with_sets, lambda: (peers.plain_lists(*plain),), 60, rounds=3),
+            peer("pandas", peers.with_pandas, lambda: (peers.pandas_tables(*plain),), right),
+            peer(
+                "polars", peers.with_polars, lambda: (peers.polars_tables(*plain),), right, target=7, needs=("polars",)
+            ),
+            peer(
+                "DuckDB", peers.with_duckdb, lambda: (peers.duckdb_tables(*plain),), right, target=15, needs=("duckdb",)
+            ),
+            peer("sets", peers.with_sets, lambda: (peers.plain_lists(*plain),), right, target=60, rounds=3, plain=True),
             Contender(
                 name="gather-increment of the layers visited",
                 role="limit",
                 run=limits.gathered,
                 setup=lambda: (visited, np.zeros(workload.blob_count, np.int32)),
-                check=lambda counts: int(counts.sum()) == visited.size,
+                check=lambda counts: np.array_equal(counts, counted),
                 rounds=15,
             ),
         ),
     )
-
-
-def _kept(cluttered: subjects.Cluttered) -> npt.NDArray[np.int64]:
-    """Images that stay."""
-    workload_images = cluttered.image_root.size
-    removed = collect(cluttered).links
-    manifests = cluttered.engine.names.links.second[removed]
-    kept = np.ones(workload_images, bool)
-    kept[manifests[manifests < workload_images]] = False
-    return np.flatnonzero(kept)
 
 
 def mark_as_distribution(references: int) -> Prepared:
@@ -141,8 +121,12 @@ def mark_as_distribution(references: int) -> Prepared:
     gone = np.flatnonzero(~kept).astype(np.int32)
     link = engine.names.links.find_all(workload.namespace[gone], gone)
     engine.apply(operations(np.full(gone.size, layout.OP_DELETE), np.full(gone.size, engine.state.now), link=link))
-    marked = np.unique(workload.target[np.repeat(kept, np.diff(workload.indptr))]).size + int(kept.sum())
-    stored = np.unique(workload.target).size + workload.manifest_count
+    layers = np.zeros((2, workload.blob_count), bool)  # named by what is kept, and by any
+    layers[0, workload.target[np.repeat(kept, np.diff(workload.indptr))]] = True
+    layers[1, workload.target] = True
+    marked = int(layers[0].sum() + kept.sum())
+    # Rows of blobs: the layers, then each image's own.
+    swept = np.concatenate((np.flatnonzero(layers[1] & ~layers[0]), workload.blob_count + gone))
 
     def run() -> Garbage:
         return find_garbage(engine.inventory(), engine.profile.gc, engine.state.now)
@@ -160,7 +144,7 @@ def mark_as_distribution(references: int) -> Prepared:
                 role="ours",
                 run=run,
                 setup=lambda: (),
-                check=lambda garbage: garbage.blobs.size == stored - marked,
+                check=lambda garbage: np.array_equal(garbage.blobs, swept),
             ),
             Contender(
                 name="docker-registry garbage-collect --dry-run (reads files)",
@@ -168,7 +152,7 @@ def mark_as_distribution(references: int) -> Prepared:
                 run=distribution.collect,
                 setup=lambda: (tree(),),
                 # One config more, which all images of the tree have.
-                check=lambda found: found == (marked + 1, stored - marked),
+                check=lambda found: found == (marked + 1, swept.size),
                 rounds=3,
                 programs=(distribution.PROGRAM,),
             ),

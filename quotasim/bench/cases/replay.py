@@ -15,7 +15,7 @@ from quotasim.accounting.basis import Scope
 from quotasim.bench import compiled as c
 from quotasim.bench import subjects
 from quotasim.bench.case import Case, Contender, Prepared
-from quotasim.bench.peers import frozen_heap
+from quotasim.bench.peers import peer
 from quotasim.bench.peers import replay as peers
 from quotasim.bench.scratch import scratch
 from quotasim.bench.workload import Workload, make_workload, workload_of
@@ -32,19 +32,19 @@ def compiled() -> None:
     subjects.replay(subjects.new_engine(small, subjects.load_content(small), int(small.limit[0])), small)
 
 
-def same_as_ours(engine: Engine, replayed: peers.Replayed) -> bool:
-    """Whether a peer saw the same events, deltas and end."""
+def same_as_ours(engine: Engine, replayed: peers.Replayed | c.PairReplay) -> bool:
+    """Whether another replay saw the same events, deltas and end."""
     refused = np.frombuffer(replayed.refused, np.uint8)
-    charged = np.array(replayed.charged)
+    charged = np.asarray(replayed.charged)
     # A delete of what was refused is no event of ours; every other event changes a charge or is refused.
     events = (refused != 0) | (charged != 0)
     log = engine.log
     return (
         np.array_equal(log.column("kind") == layout.EVENT_REFUSE, refused[events] != 0)
         and np.array_equal(log.column("charged_bytes"), charged[events])
-        and np.array_equal(log.column("unique_bytes"), np.array(replayed.unique)[events])
-        and np.array_equal(log.column("stored_bytes"), np.array(replayed.stored)[events])
-        and engine.ledger.used() == replayed.used
+        and np.array_equal(log.column("unique_bytes"), np.asarray(replayed.unique)[events])
+        and np.array_equal(log.column("stored_bytes"), np.asarray(replayed.stored)[events])
+        and np.array_equal(engine.ledger.used(), replayed.used)
         and np.array_equal(engine.state.read("holders")[: len(replayed.holders)], replayed.holders)
     )
 
@@ -78,24 +78,28 @@ def _prepare(references: int, *, scope: Scope, share: float | None) -> Prepared:
     contenders = [ours]
     if scope is Scope.NAMESPACE and share is not None:
         trace = cache(lambda: peers.plain_trace(workload))
-        for name, replay, needs in (
-            ("dicts, one a namespace", peers.replay_by_namespace, ()),
-            ("one dict of pairs", peers.replay_by_pair, ()),
-            ("SimPy with the same dicts", peers.replay_with_simpy, ("simpy",)),
-        ):
-            contenders.append(
-                Contender(
-                    name=name,
-                    role="peer",
-                    run=replay,
-                    setup=lambda: (trace(),),
-                    check=lambda replayed: same_as_ours(engine, replayed),
-                    rounds=3,
-                    target=20,
-                    around=frozen_heap,
-                    needs=needs,
-                )
-            )
+
+        def right(replayed: peers.Replayed) -> bool:
+            return same_as_ours(engine, replayed)
+
+        def arguments() -> tuple[peers.Trace]:
+            return (trace(),)
+
+        contenders += [
+            peer(
+                "dicts, one a namespace", peers.replay_by_namespace, arguments, right, target=20, rounds=3, plain=True
+            ),
+            peer("one dict of pairs", peers.replay_by_pair, arguments, right, target=20, rounds=3, plain=True),
+            peer(
+                "SimPy with the same dicts",
+                peers.replay_with_simpy,
+                arguments,
+                right,
+                needs=("simpy",),
+                rounds=3,
+                plain=True,
+            ),
+        ]
     figures = {
         **workload.sizes(),
         "catalogue_bytes": engine.content.nbytes + engine.names.nbytes,
@@ -175,10 +179,7 @@ def numbered(references: int) -> Prepared:
             return arguments
 
         def right(found: int) -> bool:
-            outcome = prepared()[3]
-            used = after.ledger.used() == outcome.used.tolist()
-            held = np.array_equal(after.state.read("holders")[: outcome.holders.size], outcome.holders)
-            return found == refused and used and held
+            return found == refused and same_as_ours(after, prepared()[3])
 
         contenders.append(
             Contender(
@@ -189,7 +190,7 @@ def numbered(references: int) -> Prepared:
                 check=right,
                 rounds=7,
                 target=0.8,
-                programs=("cc",),
+                programs=(c.COMPILER,),
             )
         )
     return Prepared(items=workload.references_replayed, figures=workload.sizes(), contenders=tuple(contenders))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from contextlib import nullcontext
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from quotasim.accounting.sharing import By, SharingRow
 from quotasim.bench import subjects
 from quotasim.bench.case import Case, Contender, Prepared
 from quotasim.bench.cases.mark import cluttered_of
-from quotasim.bench.peers import frozen_heap
+from quotasim.bench.peers import peer
 from quotasim.bench.peers import usage as peers
 from quotasim.bench.workload import Workload, workload_of
 from quotasim.engine import Engine
@@ -72,12 +71,19 @@ def rows(references: int, *, by: By) -> Prepared:
     unique = by_namespace(workload, where, workload.blob_size[blob]) + own
     exclusive = by_namespace(workload, where[alone], workload.blob_size[blob[alone]]) + own
     total = int(workload.blob_size[holders > 0].sum()) + int(own.sum())
+    # An image without a tag is no row where an index lists it: it counts in that index's.
+    untagged_children = int(np.count_nonzero(~cluttered_of(references).image_root[workload.index_child]))
+    of_image = np.add.reduceat(workload.blob_size[workload.target], workload.indptr[:-1]) + workload.manifest_size
+    tagged = cluttered_of(references).image_root[workload.index_child]
+    # A tagged one that an index lists counts in both rows.
+    logical = int(of_image.sum() + workload.index_size.sum() + of_image[workload.index_child[tagged]].sum())
 
     def right(found: list[SharingRow]) -> bool:
         if sum(row.attributed_bytes for row in found) != total:
             return False
-        if by == "image":
-            return True
+        if by == "image":  # what is tagged or in no index, each with what it names
+            roots = workload.manifest_count + workload.index_size.size - untagged_children
+            return len(found) == roots and sum(row.logical_bytes for row in found) == logical
         # Rows come in name order, which is the order of the namespaces; each has one repository.
         there = np.flatnonzero(unique)
         found_unique, found_exclusive = (
@@ -138,19 +144,8 @@ def usage(references: int) -> Prepared:
     def ours_is_right(found: list[int]) -> bool:
         return bool(found == expected.tolist())
 
-    def peer(name: str, run: Any, setup: Any, target: float | None, *needs: str, rounds: int = 5) -> Contender:
-        """One of the others, which sums layers alone; ``setup`` is called once."""
-        return Contender(
-            name=name,
-            role="peer",
-            run=run,
-            setup=cache(setup),
-            check=lambda found: np.array_equal(np.asarray(found), layers),
-            rounds=rounds,
-            target=target,
-            around=frozen_heap if name == "sets" else nullcontext,
-            needs=needs,
-        )
+    def right(found: Any) -> bool:
+        return np.array_equal(np.asarray(found), layers)
 
     def lists() -> tuple[list[tuple[int, list[int]]], list[int], int]:
         ends, target = workload.indptr.tolist(), workload.target.tolist()
@@ -168,18 +163,20 @@ def usage(references: int) -> Prepared:
                 setup=lambda: (),
                 check=ours_is_right,
             ),
-            peer("numpy sort and diff", peers.by_sorting, lambda: (workload,), 1.5, rounds=7),
-            peer("numpy stamps", peers.by_stamping, lambda: (workload,), 1.5, rounds=7),
-            peer("scipy.sparse", peers.with_scipy, lambda: (*plain, count), None, "scipy"),
+            peer("numpy sort and diff", peers.by_sorting, lambda: (workload,), right, target=1.5, rounds=7),
+            peer("numpy stamps", peers.by_stamping, lambda: (workload,), right, target=1.5, rounds=7),
+            peer("scipy.sparse", peers.with_scipy, lambda: (*plain, count), right, needs=("scipy",)),
             peer(
                 "pandas",
                 peers.with_pandas,
                 lambda: (peers.frames(*plain, "pandas")[0], workload.blob_size, count),
-                None,
+                right,
             ),
-            peer("polars", peers.with_polars, lambda: (*peers.frames(*plain, "polars"), count), None, "polars"),
-            peer("DuckDB", peers.with_duckdb, lambda: (peers.duckdb_tables(*plain), count), None, "duckdb"),
-            peer("sets", peers.with_sets, lists, None, rounds=3),
+            peer(
+                "polars", peers.with_polars, lambda: (*peers.frames(*plain, "polars"), count), right, needs=("polars",)
+            ),
+            peer("DuckDB", peers.with_duckdb, lambda: (peers.duckdb_tables(*plain), count), right, needs=("duckdb",)),
+            peer("sets", peers.with_sets, lists, right, rounds=3, plain=True),
         ),
     )
 

@@ -67,25 +67,17 @@ def replayed(references: int, *, name: str) -> Prepared:
     return Prepared(items=stream.manifests.target.size, figures={"operations": stream.op.size}, contenders=(ours,))
 
 
-CASES = (
-    *(
-        Case(
-            name=f"generate-{name.replace('_', '-')}",
-            suite="workloads",
-            title=f"generate `{name}`",
-            unit="references",
-            prepare=partial(generate, name=name),
-        )
-        for name in STREAMS
-    ),
-    *(
-        Case(
-            name=f"replay-{name.replace('_', '-')}",
-            suite="workloads",
-            title=f"intern and replay `{name}` as acr-premium",
-            unit="references",
-            prepare=partial(replayed, name=name),
-        )
-        for name in STREAMS
-    ),
+CASES = tuple(
+    Case(
+        name=f"{what}-{name.replace('_', '-')}",
+        suite="workloads",
+        title=title.format(name),
+        unit="references",
+        prepare=partial(prepare, name=name),
+    )
+    for what, title, prepare in (
+        ("generate", "generate `{}`", generate),
+        ("replay", "intern and replay `{}` as acr-premium", replayed),
+    )
+    for name in STREAMS
 )
