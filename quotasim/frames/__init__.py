@@ -1,0 +1,25 @@
+"""Frames: what an engine holds and has lived through, as pandas tables.
+
+Every frame is long and tidy: one row a thing, sorted, ``_bytes``, ``_count`` and ``_at`` in the names,
+times in UTC to the microsecond, names and digests as categoricals with sorted categories, and the same
+dtypes when empty. Whole numbers are int64, or Int64 where a value may be missing; a running total beyond
+2**63 - 1 makes its column one of exact Python ints.
+"""
+
+from quotasim.frames.history import FIGURES, Every, events, monthly_replay, usage_over_time, usage_series
+from quotasim.frames.holdings import blobs, images, repositories
+from quotasim.frames.studies import comparison, quantiles
+
+__all__ = [
+    "FIGURES",
+    "Every",
+    "blobs",
+    "comparison",
+    "events",
+    "images",
+    "monthly_replay",
+    "quantiles",
+    "repositories",
+    "usage_over_time",
+    "usage_series",
+]
