@@ -65,6 +65,8 @@ if TYPE_CHECKING:
         Usage,
         Why,
     )
+    from quotasim.retention.evaluate import Selection
+    from quotasim.retention.rules import KeepMatching, KeepNewest, KeepYounger, RetentionPolicy
     from quotasim.runs import GcMarking, GcRun
     from quotasim.units import (
         format_bytes,
@@ -105,6 +107,9 @@ __all__ = [
     "InvalidDigest",
     "InvalidReference",
     "InvalidValue",
+    "KeepMatching",
+    "KeepNewest",
+    "KeepYounger",
     "KindRow",
     "Locked",
     "ManifestTooLarge",
@@ -118,8 +123,10 @@ __all__ = [
     "Refused",
     "Registry",
     "RegistryProfile",
+    "RetentionPolicy",
     "RunEnded",
     "Scope",
+    "Selection",
     "SharingRow",
     "SnapshotError",
     "Source",
@@ -179,6 +186,8 @@ _MODULES = {
         "Usage",
         "Why",
     ),
+    "retention.evaluate": ("Selection",),
+    "retention.rules": ("KeepMatching", "KeepNewest", "KeepYounger", "RetentionPolicy"),
     "runs": ("GcMarking", "GcRun"),
     "units": (
         "format_bytes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from quotasim.results import Damage, GcResult
 from quotasim.runs import GcMarking, GcRun
 from quotasim.units import parse_duration, parse_time
 from quotasim.view import RegistryView
+
+if TYPE_CHECKING:
+    from quotasim.importers.load_trace import Player
 
 __all__ = ["Collecting"]
 
@@ -131,13 +135,25 @@ class Collecting(RegistryView):
         engine.schedule = GcSchedule(interval, start, policy)
         engine.state.changed(self.now)
 
-    def let_pass(self, until: int) -> None:
-        """Let time pass to ``until``, microseconds since the epoch, with the runs that are scheduled on the way."""
+    def let_pass(self, until: int, player: Player | None = None) -> None:
+        """Let time pass to ``until``, microseconds since the epoch, with the runs that are scheduled on the way.
+
+        Parameters
+        ----------
+        player : applies the operations of the same time, each before a run that is due with it.
+        """
         engine = self._engine
         while (schedule := engine.schedule) is not None and schedule.next_run <= until:
-            engine.apply(until=max(schedule.next_run, self.now))
+            self.reach(max(schedule.next_run, self.now), player)
             self._run_scheduled(schedule)
-        engine.apply(until=until)
+        self.reach(until, player)
+
+    def reach(self, until: int, player: Player | None = None) -> None:
+        """Let time pass to ``until`` as :meth:`let_pass` does, but without the runs that are scheduled."""
+        if player is None:
+            self._engine.apply(until=until)
+        else:
+            player.play(until)
 
     def _run_scheduled(self, schedule: GcSchedule) -> None:
         self._engine.schedule = schedule.after_run()

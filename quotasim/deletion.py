@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,11 @@ from quotasim.errors import (
 )
 from quotasim.kernels import NULL, layout
 from quotasim.model.oci import parse_reference
+
+if TYPE_CHECKING:
+    from quotasim.retention.evaluate import Selection
+
+Rows = npt.NDArray[np.int32]
 
 _HAZARD_KINDS: dict[type[Refused], str] = {
     TagDeletionRefused: "refused-by-tag",
@@ -258,25 +264,57 @@ def checked_steps(engine: Engine, references: Sequence[str]) -> list[Step]:
 def carry_out(engine: Engine, steps: Sequence[Step]) -> Outcome:
     """Apply the steps in one batch, now."""
 
-    def column(name: str) -> npt.NDArray[np.int32]:
+    def column(name: str) -> Rows:
         return np.array([getattr(step, name) for step in steps], np.int32)
 
-    link = column("link")
+    return _apply(engine, column("code"), column("link"), column("tag"))
+
+
+def retain(engine: Engine, selection: Selection) -> Outcome:
+    """Remove in one batch, now, what a retention policy does not keep: tags, then manifests.
+
+    What the kind refuses is an event; where deleting only ends tags, the manifests are left to its collector.
+    """
+    links = _deletable(engine, selection)
+    tags = selection.tags
+    code = np.concatenate((np.full(tags.size, layout.OP_UNTAG), np.full(links.size, layout.OP_DELETE)))
+    link = np.concatenate((engine.state.read("tag_link")[tags], links))
+    return _apply(engine, code, link, np.concatenate((tags, np.full(links.size, NULL, np.int32))))
+
+
+def retention_steps(engine: Engine, selection: Selection) -> list[Step]:
+    """Return what :func:`retain` does, step by step, to be looked at."""
+    names, targets = engine.names, engine.state.read("tag_link")
+    steps = []
+    for tag in selection.tags.tolist():
+        label = f"{names.repositories.values[names.tag_repository[tag]]}:{names.tag_label(tag)}"
+        steps.append(Step(layout.OP_UNTAG, int(targets[tag]), tag, label, named=False))
+    for link in _deletable(engine, selection).tolist():
+        steps.append(Step(layout.OP_DELETE, link, NULL, lookup.link_label(engine, link), named=False))
+    return steps
+
+
+def _deletable(engine: Engine, selection: Selection) -> Rows:
+    """Return the links of a selection that the kind lets a client delete."""
+    return selection.links[:0] if engine.profile.delete_by_tag == "expire" else selection.links
+
+
+def _apply(engine: Engine, code: npt.NDArray[Any], link: Rows, tag: Rows) -> Outcome:
+    """Apply untags and deletions in one batch, now, in the order given."""
     return engine.apply(
         operations(
-            column("code"),
+            code,
             np.full(link.size, engine.state.now, np.int64),
             link=link,
-            tag=column("tag"),
+            tag=tag,
             repository=engine.names.links.first[link],
         )
     )
 
 
-def find_hazards(engine: Engine, references: Sequence[str], deployed: Iterable[str]) -> list[Hazard]:
-    """Return what deleting the references would break or take along, and what of it the kind would refuse."""
+def find_hazards(engine: Engine, steps: Sequence[Step], deployed: Iterable[str]) -> list[Hazard]:
+    """Return what the steps would break or take along, and what of it the kind would refuse."""
     profile = engine.profile
-    steps = steps_of(engine, references)
     refused, links = objections(engine, steps)
     hazards = selection.find_hazards(
         engine.content,
@@ -302,7 +340,7 @@ def find_hazards(engine: Engine, references: Sequence[str], deployed: Iterable[s
     hazards.extend(_left_behind(engine, steps))
     if profile.delete_by_tag == "resolve" and profile.tag_refusal is not None:
         for step in steps:
-            if parse_reference(step.reference).tag is not None:
+            if step.code == layout.OP_DELETE and parse_reference(step.reference).tag is not None:
                 words = str(profile.tag_refusal.filled(reference=step.reference))
                 message = f"the registry's own interface refuses a tag ({words}): it is resolved and its digest deleted"
                 label = lookup.link_label(engine, step.link)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from quotasim.kernels import NULL, layout
 from quotasim.model.log import EventKind
 from quotasim.model.oci import Role
 from quotasim.model.totals import exact_sum
-from quotasim.results import HeldBlob, Preview, TimelineRow, Why
+from quotasim.results import DeleteResult, HeldBlob, Preview, TimelineRow, Why
 
 if TYPE_CHECKING:
     from quotasim.gc.schedule import GcSchedule
@@ -44,7 +44,7 @@ def why(engine: Engine, reference: str, link: int, exclusive: int) -> Why:
     if mine.size:  # a root: everything of its row
         members = rows.links[rows.indptr[mine[0]] : rows.indptr[mine[0] + 1]]
     else:  # a child or a referrer without a tag: itself and what it reaches
-        members = sharing.closure(content, names, state, link)
+        members = np.flatnonzero(sharing.reached(content, names, state, np.array([link])))
     manifests = names.links.second[members]
     roles: dict[int, int] = {}
     for manifest in manifests.tolist():
@@ -111,8 +111,8 @@ def _role_name(role: int) -> str:
     return "+".join(name for bit, name in names if role & bit)
 
 
-def preview(registry: Registry, references: Sequence[str], hazards: tuple[Hazard, ...]) -> Preview:
-    """Delete on a branch, let the kind's collection run until nothing is due, and read the branch's log.
+def preview(registry: Registry, remove: Callable[[Registry], DeleteResult], hazards: tuple[Hazard, ...]) -> Preview:
+    """Remove something on a branch, let the kind's collection run until nothing is due, and read the branch's log.
 
     Collection by itself would take some things without the deletion too: a second branch, left alone, tells them apart.
     """
@@ -123,7 +123,7 @@ def preview(registry: Registry, references: Sequence[str], hazards: tuple[Hazard
     first = len(changed.engine.log)
     at_once: tuple[str, ...] = ()
     with suppress(Locked, Refused):  # refused whole: the hazards say why
-        at_once = changed.delete(*references).deleted
+        at_once = remove(changed).deleted
     _collect(changed)
     after = changed.engine.figures()
     idle = untouched.engine.figures()["stored_bytes"]

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from quotasim.importers.trace_table import TraceTable
+    from quotasim.retention.rules import RetentionPolicy
 
 Array = npt.NDArray[Any]
 
@@ -272,19 +273,71 @@ class Registry(Requests, Administration, Collecting):
             raise TimeReversed(self.now, until)
         self.let_pass(until)
 
-    def preview(self, *, delete: Sequence[str]) -> Preview:
-        """Return what deleting these references will free, and when: done on a branch, so that it is what happens.
+    def replay(self, trace: str | os.PathLike[str] | TraceTable) -> None:
+        """Apply a trace's operations, from the registry's time on, with the runs that are scheduled on the way.
 
-        Where a lock or the kind would refuse the deletion, nothing goes, and a blocking hazard says what is refused.
+        Parameters
+        ----------
+        trace : as of :func:`quotasim.replay`. What is refused is an event in :meth:`events`.
+
+        Raises
+        ------
+        InputRejected : the trace has faults.
+        TimeReversed : it begins before the registry's time.
+
+        Notes
+        -----
+        O(references + operations).
+        """
+        from quotasim.importers.load_trace import LoadedTrace
+
+        loaded = LoadedTrace(as_trace(trace), self._engine)
+        if loaded.time.size:
+            if loaded.time[0] < self.now:
+                raise TimeReversed(self.now, int(loaded.time[0]))
+            self.let_pass(int(loaded.time[-1]), loaded.on(self._engine))
+
+    def retain(self, policy: RetentionPolicy) -> DeleteResult:
+        """Remove what a retention policy does not keep, in one batch: tags, and the manifests that go with them.
+
+        What a lock protects stays (:meth:`select` says so); what the kind refuses is passed over and listed as
+        ``refused``. Where deleting a manifest only ends its tags, manifests are left to the collector.
+
+        Notes
+        -----
+        O(tags log tags + links + references of what goes).
+
+        Examples
+        --------
+        >>> from quotasim import Blob, KeepNewest, RetentionPolicy
+        >>> registry = Registry("acr-premium")
+        >>> for number in range(3):
+        ...     _ = registry.push(f"app:{number}", Image([Blob.synthetic(f"layer {number}", 100)]))
+        ...     registry.advance("1d")
+        >>> registry.retain(RetentionPolicy([KeepNewest(1)])).untagged
+        ('app:0', 'app:1')
+        """
+        return outcomes.delete_result(self._engine, deletion.retain(self._engine, self.select(policy)))
+
+    def preview(self, *, delete: Sequence[str] | None = None, policy: RetentionPolicy | None = None) -> Preview:
+        """Return what deleting these references, or applying a retention policy, will free, and when: done on a branch,
+        so that it is what happens.
+
+        Where a lock or the kind would refuse the deletion, nothing goes, and a blocking hazard says what is refused. Of
+        a policy's, what is refused is passed over.
 
         Raises
         ------
         UnknownReference, InvalidValue
         """
-        if isinstance(delete, str) or not delete:
+        if (delete is None) == (policy is None):
+            raise InvalidValue("delete", delete, "either references to delete or a policy")
+        if policy is not None:
+            return explain.preview(self, lambda branch: branch.retain(policy), tuple(self.hazards(policy=policy)))
+        if delete is None or isinstance(delete, str) or not delete:
             raise InvalidValue("delete", delete, "a list of references")
         hazards = tuple(self.hazards(delete=delete))
-        return explain.preview(self, delete, hazards)
+        return explain.preview(self, lambda branch: branch.delete(*delete), hazards)
 
     # --- branches ---------------------------------------------------------------------------------------------
     def branch(self, name: str = "") -> Registry:

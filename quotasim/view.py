@@ -21,6 +21,8 @@ from quotasim.model.oci import parse_reference
 from quotasim.model.totals import exact_sum
 from quotasim.profiles.base import RegistryProfile
 from quotasim.results import Usage, Why
+from quotasim.retention.evaluate import Evaluator, Selection
+from quotasim.retention.rules import RetentionPolicy
 
 if TYPE_CHECKING:
     import os
@@ -172,14 +174,44 @@ class RegistryView:
         gone = selection.going_along(engine.content, engine.names, engine.state, links, tags)
         return selection.exclusive_bytes_of(engine.content, engine.names, engine.state, gone)
 
-    def hazards(self, *, delete: Sequence[str], deployed: Iterable[str] = ()) -> list[Hazard]:
-        """Return what deleting these references would break or take along.
+    def hazards(
+        self,
+        *,
+        delete: Sequence[str] | None = None,
+        policy: RetentionPolicy | None = None,
+        deployed: Iterable[str] = (),
+    ) -> list[Hazard]:
+        """Return what deleting these references, or applying a retention policy, would break or take along.
 
         Parameters
         ----------
         deployed : digests known to run somewhere.
+
+        Raises
+        ------
+        UnknownReference
+        InvalidValue : both are given, or neither.
         """
-        return deletion.find_hazards(self._engine, delete, deployed)
+        if (delete is None) == (policy is None):
+            raise InvalidValue("delete", delete, "either references to delete or a policy")
+        engine = self._engine
+        if policy is None:
+            return deletion.find_hazards(engine, deletion.steps_of(engine, delete or ()), deployed)
+        return deletion.find_hazards(engine, deletion.retention_steps(engine, self.select(policy)), deployed)
+
+    def select(self, policy: RetentionPolicy) -> Selection:
+        """Return what a retention policy keeps and removes now; nothing is changed.
+
+        :func:`quotasim.frames.selection` has it as a table, with a reason for every row. O(tags log tags + links).
+
+        Raises
+        ------
+        InvalidValue : it is no policy.
+        """
+        engine = self._engine
+        engine.sync()
+        evaluator = Evaluator(policy, tags_must_stay=self.profile.immutable_tags == "keep")
+        return evaluator.select(engine.content, engine.names, engine.state, engine.log)
 
     def plan_gc(self, policy: GcPolicy | str | None = None) -> GcPlan:
         """Return what a garbage collection would remove now; nothing is changed.

@@ -172,6 +172,11 @@ class Ledger:
         """Change one scope's limit."""
         self._limit.write()[row] = int_to_words(limit)
 
+    def limit_all(self, limit: int | None) -> None:
+        """Give every scope this limit, those to come too."""
+        self._default_limit = limit
+        self._limit.write()[:] = int_to_words(limit)
+
     @property
     def is_limited(self) -> bool:
         """Whether any scope has a limit."""

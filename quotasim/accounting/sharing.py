@@ -101,38 +101,63 @@ def _close(content: Content, names: Names, state: State, rows: Array, links: Arr
 
     Returns the pairs sorted by row, each once.
     """
-    graph, linked = content.graph(), state.read("linked")
-    reached = np.sort((rows << 32) | links.astype(np.int64))
-    frontier = reached
+    linked = state.read("linked")
+    pairs = np.sort((rows << 32) | links.astype(np.int64))
+    frontier = pairs
     while frontier.size:
-        row, link = frontier >> 32, frontier & 0xFFFFFFFF
-        manifest, repository = names.links.second[link], names.links.first[link]
-        is_index = graph.kind[manifest] == KIND_INDEX
-        parents = manifest[is_index]
-        counts = graph.indptr[parents + 1].astype(np.int64) - graph.indptr[parents]
-        child = graph.blob_manifest[graph.target[descriptor_rows(content, parents)]]
-        found_row, found_repository = np.repeat(row[is_index], counts), np.repeat(repository[is_index], counts)
-        if graph.referrer.size:
-            start = np.searchsorted(graph.referrer_subject, graph.own[manifest], side="left")
-            stop = np.searchsorted(graph.referrer_subject, graph.own[manifest], side="right")
-            counts = stop - start
-            at = np.repeat(start - (np.cumsum(counts) - counts), counts) + np.arange(int(counts.sum()))
-            child = np.concatenate((child, graph.referrer[at]))
-            found_row = np.concatenate((found_row, np.repeat(row, counts)))
-            found_repository = np.concatenate((found_repository, np.repeat(repository, counts)))
-        known = child != NULL
-        below = names.links.find_all(found_repository[known], child[known])
+        found_row, below = _below(content, names, frontier >> 32, frontier & 0xFFFFFFFF)
         here = (below != NULL) & (linked[below] != 0)
-        keys = np.unique((found_row[known][here] << 32) | below[here].astype(np.int64))
-        frontier = keys[~np.isin(keys, reached)]
-        reached = np.union1d(reached, frontier)
-    return reached >> 32, reached & 0xFFFFFFFF
+        keys = np.unique((found_row[here] << 32) | below[here].astype(np.int64))
+        frontier = keys[~np.isin(keys, pairs)]
+        pairs = np.union1d(pairs, frontier)
+    return pairs >> 32, pairs & 0xFFFFFFFF
 
 
-def closure(content: Content, names: Names, state: State, link: int) -> Array:
-    """Return a link and everything linked in its repository that it reaches through children and referrers."""
-    _, links = _close(content, names, state, np.zeros(1, np.int64), np.array([link]))
-    return links
+def _below(content: Content, names: Names, row: Array, link: Array) -> tuple[Array, Array]:
+    """Return (row, link) pairs of the children and the referrers of each link, in its repository.
+
+    NULL where a manifest was never linked there. O(descriptors of the indexes among them).
+    """
+    graph = content.graph()
+    manifest, repository = names.links.second[link], names.links.first[link]
+    is_index = graph.kind[manifest] == KIND_INDEX
+    parents = manifest[is_index]
+    counts = graph.indptr[parents + 1].astype(np.int64) - graph.indptr[parents]
+    child = graph.blob_manifest[graph.target[descriptor_rows(content, parents)]]
+    found_row, found_repository = np.repeat(row[is_index], counts), np.repeat(repository[is_index], counts)
+    if graph.referrer.size:
+        start = np.searchsorted(graph.referrer_subject, graph.own[manifest], side="left")
+        stop = np.searchsorted(graph.referrer_subject, graph.own[manifest], side="right")
+        counts = stop - start
+        at = np.repeat(start - (np.cumsum(counts) - counts), counts) + np.arange(int(counts.sum()))
+        child = np.concatenate((child, graph.referrer[at]))
+        found_row = np.concatenate((found_row, np.repeat(row, counts)))
+        found_repository = np.concatenate((found_repository, np.repeat(repository, counts)))
+    known = child != NULL
+    return found_row[known], names.links.find_all(found_repository[known], child[known])
+
+
+def reached(content: Content, names: Names, state: State, links: Array) -> Array:
+    """Return which links are among these or linked in their repositories and reached through children and referrers.
+
+    bool[L], of every link. O(links + what is reached and its descriptors).
+    """
+    graph, linked = content.graph(), state.read("linked")
+    mask = np.zeros(linked.shape[0], bool)
+    mask[links] = True
+    subjects = np.zeros(content.blob_count, bool)
+    subjects[graph.referrer_subject] = True
+    frontier = links
+    while True:
+        # Only an index and a subject reach anything.
+        manifest = names.links.second[frontier]
+        frontier = frontier[(graph.kind[manifest] == KIND_INDEX) | subjects[graph.own[manifest]]]
+        if not frontier.size:
+            return mask
+        _, found = _below(content, names, np.zeros(frontier.size, np.int64), frontier)
+        found = found[(found != NULL) & (linked[found] != 0)]
+        frontier = np.unique(found[~mask[found]])
+        mask[frontier] = True
 
 
 def first_tags(names: Names, state: State) -> dict[int, list[str]]:

@@ -8,18 +8,28 @@ dtypes when empty. Whole numbers are int64, or Int64 where a value may be missin
 
 from quotasim.frames.history import FIGURES, Every, events, monthly_replay, usage_over_time, usage_series
 from quotasim.frames.holdings import blobs, images, repositories
+from quotasim.frames.scenarios import UNITS, Start, Steps, differences, outcome, scenarios, steps_since
+from quotasim.frames.selections import selection
 from quotasim.frames.studies import comparison, quantiles
 
 __all__ = [
     "FIGURES",
+    "UNITS",
     "Every",
+    "Start",
+    "Steps",
     "blobs",
     "comparison",
+    "differences",
     "events",
     "images",
     "monthly_replay",
+    "outcome",
     "quantiles",
     "repositories",
+    "scenarios",
+    "selection",
+    "steps_since",
     "usage_over_time",
     "usage_series",
 ]

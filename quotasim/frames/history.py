@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from quotasim.accounting.basis import scope_names, scope_of_repositories
-from quotasim.accounting.reporting import seen_from
+from quotasim.accounting.reporting import seen_from, shown_at
 from quotasim.engine import Engine
 from quotasim.errors import InvalidValue
 from quotasim.frames.columns import categories, digest_categories, from_codes, nullable, text, times
@@ -79,7 +79,7 @@ def events(engine: Engine) -> pd.DataFrame:
             "cause": nullable(log.column("cause")),
             "batch": nullable(log.column("batch")),
             **deltas,
-            "logical_bytes": _logical_deltas(engine),
+            "logical_bytes": logical_deltas(engine),
             **{name: log.column(name) for name in _BYTES},
         }
     )
@@ -93,9 +93,9 @@ def _take(values: Array, rows: Array) -> Array:
     return out
 
 
-def _logical_deltas(engine: Engine) -> Array:
-    """Signed delta of the logical bytes of each event, int64."""
-    manifest, sign = engine.log.column("manifest"), engine.log.column("manifests")
+def logical_deltas(engine: Engine, first: int = 0) -> Array:
+    """Signed delta of the logical bytes of each event from ``first`` on, int64."""
+    manifest, sign = engine.log.column("manifest", first), engine.log.column("manifests", first)
     deltas = np.zeros(manifest.shape[0], np.int64)
     changed = np.flatnonzero(sign)
     deltas[changed] = sign[changed] * engine.content.graph().logical[manifest[changed]]
@@ -135,7 +135,7 @@ def usage_series(engine: Engine, every: Every | None = None, by: Literal["scope"
     time = log.column("time")
     if by is None:
         deltas = {
-            name: _logical_deltas(engine) if column == "logical_bytes" else log.column(column)
+            name: logical_deltas(engine) if column == "logical_bytes" else log.column(column)
             for name, column in _STOCKS.items()
         }
         return _series(time, deltas, every, None if time.size == 0 else int(time[-1]))
@@ -166,22 +166,44 @@ def usage_over_time(engine: Engine) -> pd.DataFrame:
     >>> frame.groupby("figure", observed=True)["at"].first().dt.strftime("%H:%M").to_dict()
     {'logical': '00:00', 'charged': '00:00', 'reported': '00:05', 'stored': '00:00'}
     """
-    log, profile = engine.log, engine.profile
-    time, charged = log.column("time"), log.column("charged_bytes")
-    seen = seen_from(time, profile.report_lag, profile.report_every, engine.state.origin)
-    settled = max(engine.settled_events, 0)
-    seen[:settled] = time[:settled]
-    shown = seen <= engine.state.now
-    changes = {
-        "logical": (time, _logical_deltas(engine)),
-        "charged": (time, charged),
-        "reported": (seen[shown], (charged + log.column("drift_bytes"))[shown]),
-        "stored": (time, log.column("stored_bytes")),
-    }
+    changes = figure_changes(engine)
     parts = [_series(at, {"bytes": deltas}, None, None) for at, deltas in (changes[name] for name in FIGURES)]
     whole = pd.concat(parts, ignore_index=True)
     codes = np.repeat(np.arange(len(FIGURES)), [len(part) for part in parts])
     return pd.DataFrame({"figure": from_codes(codes, FIGURES), "at": whole["time"], "bytes": whole["bytes"]})
+
+
+def figure_changes(engine: Engine, first: int = 0, since: int | None = None) -> dict[str, tuple[Array, Array]]:
+    """When the four figures of :func:`usage_over_time` changed, and by how much: (int64[n], int64[n]) by figure.
+
+    Parameters
+    ----------
+    first : the event with which it begins.
+    since : microseconds, the time before that event: the display had caught up with what it showed then, and what it
+        was to show later is among its changes. None: it begins with nothing to show.
+
+    Notes
+    -----
+    Times never fall. O(events from ``first`` on).
+    """
+    log, profile, origin = engine.log, engine.profile, engine.state.origin
+    settled = max(engine.settled_events, 0)
+    shown = 0
+    if since is not None:
+        caught_up = shown_at(since, profile.report_lag, profile.report_every, origin)
+        shown = max(settled, int(np.searchsorted(log.column("time"), caught_up, side="right")))
+    time, late = log.column("time", first), log.column("time", shown)
+    seen = seen_from(late, profile.report_lag, profile.report_every, origin)
+    at_once = max(settled - shown, 0)
+    seen[:at_once] = late[:at_once]
+    now = seen <= engine.state.now
+    counted = log.column("charged_bytes", shown) + log.column("drift_bytes", shown)
+    return {
+        "logical": (time, logical_deltas(engine, first)),
+        "charged": (time, log.column("charged_bytes", first)),
+        "reported": (seen[now], counted[now]),
+        "stored": (time, log.column("stored_bytes", first)),
+    }
 
 
 def _series_by_scope(engine: Engine, every: Every | None) -> pd.DataFrame:
@@ -209,10 +231,16 @@ def _series_by_scope(engine: Engine, every: Every | None) -> pd.DataFrame:
     return whole
 
 
+def last_of_each(time: Array) -> Array:
+    """Return the last row of each time, of times that never fall: what is true between two events of one time was never
+    to be seen.
+    """
+    return np.flatnonzero(np.append(time[1:] != time[:-1], np.ones(min(time.size, 1), bool)))
+
+
 def _series(time: Array, deltas: dict[str, Array], every: Every | None, end: int | None) -> pd.DataFrame:
     """Running totals at the times at which any of them changed, or by bins up to that of ``end``."""
-    # What is true between two events of one time was never to be seen.
-    last = np.flatnonzero(np.append(time[1:] != time[:-1], np.ones(min(time.size, 1), bool)))
+    last = last_of_each(time)
     totals = {name: cumulative(values)[last] for name, values in deltas.items()}
     step = np.zeros(last.size, bool)
     for values in totals.values():
@@ -245,12 +273,12 @@ def _binned(time: Array, totals: dict[str, Array], every: Every, end: int | None
     for name, values in totals.items():
         columns[name] = values[stop - 1]
         if name.endswith("_bytes"):
-            columns[f"{name}_min"] = _reduce(np.minimum, values, start, stop)
-            columns[f"{name}_max"] = _reduce(np.maximum, values, start, stop)
+            columns[f"{name}_min"] = reduce_ranges(np.minimum, values, start, stop)
+            columns[f"{name}_max"] = reduce_ranges(np.maximum, values, start, stop)
     return pd.DataFrame({"time": times(edges[:-1]), **columns})
 
 
-def _reduce(function: np.ufunc, values: Array, start: Array, stop: Array) -> Array:
+def reduce_ranges(function: np.ufunc, values: Array, start: Array, stop: Array) -> Array:
     """``function`` over each of the ranges, none of which is empty."""
     if start.size == 0:
         return values[:0]
@@ -291,7 +319,7 @@ def monthly_replay(engine: Engine) -> pd.DataFrame:
         totals = np.concatenate((np.zeros(1, np.int64), cumulative(deltas)))
         return np.diff(totals[bounds])
 
-    logical, live = stock(_logical_deltas(engine)), stock(unique)
+    logical, live = stock(logical_deltas(engine)), stock(unique)
     ratio = [
         round(above / below, 4) if below else np.nan
         for above, below in zip(logical.tolist(), live.tolist(), strict=True)

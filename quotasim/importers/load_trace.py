@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quotasim.engine import Engine, operations
+from quotasim.errors import InvalidValue
 from quotasim.importers.trace_table import TraceOp, TraceTable
 from quotasim.kernels import NULL, layout
 from quotasim.model.content import Content, ManifestBatch
@@ -52,64 +53,115 @@ def replay_trace(trace: TraceTable, profile: RegistryProfile, engine: Engine | N
     -----
     What the profile refuses is an event in the log, as is everything else. O(references + operations).
     """
-    start = int(trace.time[0]) if trace.time.size else 0
     if engine is None:
-        engine = Engine(profile, start)
-    rows = _load(trace, engine)
-    repository = rows.repository[trace.repository]
-    tag = np.full(trace.tag.size, NULL, np.int32)
-    tagged = np.flatnonzero(trace.tag != NULL)
-    platform = np.concatenate((rows.platform, [0])).astype(np.int32)
-    tag[tagged] = engine.names.add_tags(
-        repository[tagged], rows.tag_name[trace.tag[tagged]], platform[trace.platform[tagged]]
-    )
-    link = np.full(trace.manifest.size, NULL, np.int32)
-    named = np.flatnonzero(trace.manifest != NULL)
-    known = named[rows.manifest[trace.manifest[named]] != NULL]
-    link[known] = engine.add_links(repository[known], rows.manifest[trace.manifest[known]])
-    blob = np.where(trace.blob == NULL, NULL, rows.blob[trace.blob] if rows.blob.size else NULL).astype(np.int32)
-    code = np.zeros(256, np.uint8)
-    for op, kernel_code in _CODES.items():
-        code[op] = kernel_code
-    codes = code[trace.op]
-    if profile.delete_by_tag in ("tag", "expire"):
-        by_tag = (trace.op == TraceOp.DELETE) & (tag != NULL) & (link == NULL)
-        codes[by_tag] = layout.OP_UNTAG
-
-    # What finishes an upload is two steps to the kernels: its request arrives, and is carried out.
-    finishes = (trace.op == TraceOp.UPLOAD) & (trace.upload != NULL)
-    step = np.repeat(np.arange(trace.op.size), 1 + finishes)
-    arrives = np.append(step[1:] == step[:-1], False)[: step.size]
-    codes = np.where(arrives, layout.OP_RESERVE, codes[step]).astype(np.uint8)
-    repository, link, tag, blob = repository[step], link[step], tag[step], blob[step]
-    time, batch, amount = trace.time[step], trace.batch[step], trace.amount[step]
-    upload = trace.upload[step].astype(np.int32)
-    if (count := int(upload.max(initial=NULL)) + 1) > 0:
-        engine.sync()
-        upload[upload != NULL] = engine.state.add_uploads(count)[upload[upload != NULL]]
-
-    # A deleted repository is looked up when its turn comes, so the operations are cut there.
-    cuts = np.flatnonzero(trace.op[step] == TraceOp.DELETE_REPOSITORY)
-    begin = 0
-    for cut in [*cuts.tolist(), step.size]:
-        part = slice(begin, cut)
-        if cut > begin:
-            ops = operations(
-                codes[part],
-                time[part],
-                batch=batch[part],
-                link=link[part],
-                tag=tag[part],
-                blob=blob[part],
-                repository=repository[part],
-                upload=upload[part],
-                amount=amount[part],
-            )
-            engine.apply(ops)
-        if cut < step.size:
-            engine.delete_repository(int(repository[cut]), int(time[cut]))
-        begin = cut + 1
+        engine = Engine(profile, int(trace.time[0]) if trace.time.size else 0)
+    LoadedTrace(trace, engine).on(engine).play()
     return engine
+
+
+class LoadedTrace:
+    """A trace whose content and names are in a catalogue, so that all branches of a registry can live through it.
+
+    Parameters
+    ----------
+    trace : the operations.
+    engine : whose catalogue they are loaded into; its state is not touched.
+
+    Attributes
+    ----------
+    time : int64[n], never falling; of every step that is applied.
+
+    Notes
+    -----
+    O(references + operations), once; playing it costs what the operations do.
+    """
+
+    def __init__(self, trace: TraceTable, engine: Engine) -> None:
+        rows = _load(trace, engine)
+        self._content = engine.content
+        repository = rows.repository[trace.repository]
+        tag = np.full(trace.tag.size, NULL, np.int32)
+        tagged = np.flatnonzero(trace.tag != NULL)
+        platform = np.concatenate((rows.platform, [0])).astype(np.int32)
+        tag[tagged] = engine.names.add_tags(
+            repository[tagged], rows.tag_name[trace.tag[tagged]], platform[trace.platform[tagged]]
+        )
+        link = np.full(trace.manifest.size, NULL, np.int32)
+        named = np.flatnonzero(trace.manifest != NULL)
+        known = named[rows.manifest[trace.manifest[named]] != NULL]
+        link[known] = engine.add_links(repository[known], rows.manifest[trace.manifest[known]])
+        blob = np.where(trace.blob == NULL, NULL, rows.blob[trace.blob] if rows.blob.size else NULL).astype(np.int32)
+        code = np.zeros(256, np.uint8)
+        for op, kernel_code in _CODES.items():
+            code[op] = kernel_code
+        # What finishes an upload is two steps to the kernels: its request arrives, and is carried out.
+        finishes = (trace.op == TraceOp.UPLOAD) & (trace.upload != NULL)
+        step = np.repeat(np.arange(trace.op.size), 1 + finishes)
+        arrives = np.append(step[1:] == step[:-1], False)[: step.size]
+        self.time = trace.time[step]
+        self._codes = np.where(arrives, layout.OP_RESERVE, code[trace.op][step]).astype(np.uint8)
+        self._by_tag = ((trace.op == TraceOp.DELETE) & (tag != NULL) & (link == NULL))[step]
+        self._cuts = np.flatnonzero(trace.op[step] == TraceOp.DELETE_REPOSITORY)
+        self._columns = {
+            "repository": repository[step],
+            "link": link[step],
+            "tag": tag[step],
+            "blob": blob[step],
+            "batch": trace.batch[step],
+            "amount": trace.amount[step],
+        }
+        self._upload = trace.upload[step].astype(np.int32)
+
+    def on(self, engine: Engine) -> Player:
+        """Return what plays the trace on an engine of the same catalogue."""
+        if engine.content is not self._content:
+            raise InvalidValue("engine", "one of another catalogue", "one that shares the catalogue it was loaded into")
+        return Player(self, engine)
+
+
+class Player:
+    """Applies a loaded trace to one engine, up to one time after another."""
+
+    def __init__(self, loaded: LoadedTrace, engine: Engine) -> None:
+        self._engine = engine
+        self._time = loaded.time
+        self._cuts = loaded._cuts
+        self._position = 0
+        removes_tag = engine.profile.delete_by_tag in ("tag", "expire")
+        codes = np.where(loaded._by_tag, layout.OP_UNTAG, loaded._codes) if removes_tag else loaded._codes
+        upload = loaded._upload
+        if (count := int(upload.max(initial=NULL)) + 1) > 0:
+            engine.sync()
+            upload = np.where(upload == NULL, NULL, engine.state.add_uploads(count)[upload]).astype(np.int32)
+        self._columns = {**loaded._columns, "code": codes.astype(np.uint8), "time": loaded.time, "upload": upload}
+
+    def play(self, until: int | None = None) -> None:
+        """Apply what has not been applied yet, up to a time and with it; by default all.
+
+        Parameters
+        ----------
+        until : microseconds since the epoch; the engine's time in the end, if it is not the last operation's.
+
+        Notes
+        -----
+        O(references touched + operations).
+        """
+        stop = self._time.size if until is None else int(np.searchsorted(self._time, until, side="right"))
+        # A deleted repository is looked up when its turn comes, so the operations are cut there.
+        for cut in self._cuts[(self._cuts >= self._position) & (self._cuts < stop)].tolist():
+            self._apply(cut)
+            self._engine.delete_repository(int(self._columns["repository"][cut]), int(self._time[cut]))
+            self._position = cut + 1
+        self._apply(stop)
+        if until is not None and until > self._engine.state.now:
+            self._engine.apply(until=until)
+
+    def _apply(self, stop: int) -> None:
+        """Apply the operations before ``stop``, none of which deletes a repository."""
+        if stop > self._position:
+            part = slice(self._position, stop)
+            self._engine.apply(operations(**{name: column[part] for name, column in self._columns.items()}))
+            self._position = stop
 
 
 def _load(trace: TraceTable, engine: Engine) -> _Rows:
