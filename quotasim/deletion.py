@@ -25,6 +25,7 @@ from quotasim.errors import (
 )
 from quotasim.kernels import NULL, layout
 from quotasim.model.oci import parse_reference
+from quotasim.retention.order import deletion_order
 
 if TYPE_CHECKING:
     from quotasim.retention.evaluate import Selection
@@ -295,8 +296,17 @@ def retention_steps(engine: Engine, selection: Selection) -> list[Step]:
 
 
 def _deletable(engine: Engine, selection: Selection) -> Rows:
-    """Return the links of a selection that the kind lets a client delete."""
-    return selection.links[:0] if engine.profile.delete_by_tag == "expire" else selection.links
+    """Return the links of a selection that the kind lets a client delete, in an order that it allows."""
+    profile = engine.profile
+    if profile.delete_by_tag == "expire":
+        return selection.links[:0]
+    return deletion_order(
+        engine.content,
+        engine.names,
+        selection.links,
+        indexes_first=profile.child_refusal is not None,
+        referrers_first=profile.referrer_refusal is not None,
+    )
 
 
 def _apply(engine: Engine, code: npt.NDArray[Any], link: Rows, tag: Rows) -> Outcome:

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 import quotasim as qs
 
+from . import keep_rules
 from .pair import Pair, pick
 from .strategies import (
     CONFIGS,
@@ -198,6 +199,10 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(repository=repositories)
     def delete_repository(self, repository):
         self.pair.delete_repository(repository)
+
+    @rule(policy=keep_rules.policies)
+    def retain(self, policy):
+        keep_rules.retain(self.pair, policy)
 
     @rule(which=which, write=st.booleans(), delete=st.booleans())
     def lock(self, which, write, delete):

@@ -37,8 +37,8 @@ def selection(engine: Engine, selected: Selection) -> pd.DataFrame:
     Returns
     -------
     A frame of ``repository``, ``tag`` (missing for a manifest), ``manifest`` (digest; of a tag with several platforms
-    one of them), ``at`` (when the tag was set; since when the manifest has none), ``kept`` (bool), ``reason`` (str).
-    By repository the tags first, the one set last at the top, then the manifests.
+    one of them), ``at`` (when the tag was set; since when the manifest has none, or was pushed last), ``kept`` (bool),
+    ``reason`` (str). By repository the tags first, the one set last at the top, then the manifests.
 
     Notes
     -----

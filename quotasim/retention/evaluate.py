@@ -13,8 +13,8 @@ import numpy.typing as npt
 from quotasim.accounting.sharing import reached
 from quotasim.errors import InvalidValue
 from quotasim.kernels import NULL
-from quotasim.kernels.layout import KIND_INDEX, LOCK_DELETE
-from quotasim.model.content import Content, descriptor_rows
+from quotasim.kernels.layout import LOCK_DELETE
+from quotasim.model.content import Content
 from quotasim.model.log import EventLog
 from quotasim.model.names import Names
 from quotasim.model.state import State
@@ -66,8 +66,9 @@ class Selection:
     tags : int32[k], the tag rows that go, every platform's.
     manifest : int32[m], links of manifests that are without a tag afterwards, sorted.
     fate : uint8[m] of `Fate`.
-    since : int64[m] microseconds, since when it is without a tag; ``now`` where this takes its last one.
-    links : int32[j], the links that go, in an order in which no kind refuses one for the sake of another that goes too.
+    since : int64[m] microseconds, since when it has been without a tag, or was pushed last; ``now`` where its last tag
+        goes.
+    links : int32[j], the links that go, sorted.
     """
 
     policy: RetentionPolicy
@@ -110,7 +111,7 @@ class Evaluator:
     def select(self, content: Content, names: Names, state: State, log: EventLog) -> Selection:
         """Return what the policy keeps and removes now; nothing is changed.
 
-        O(tags log tags + links), and of what goes the descriptors of its indexes.
+        O(tags log tags + links + descriptors of indexes).
         """
         now = state.now
         target = state.read("tag_link")
@@ -196,8 +197,8 @@ class Evaluator:
         tagged[target[staying]] = True
         bare = np.flatnonzero((linked != 0) & ~tagged & (state.read("deleted") == 0))
         had = state.read("tag_count")[bare] > 0
-        events = state.read("untagged_event")[bare]
-        events = np.where(events == NULL, state.read("link_event")[bare], events)
+        # Since it lost its last tag or was pushed again, whichever was later: events are numbered in their order.
+        events = np.maximum(state.read("untagged_event")[bare], state.read("link_event")[bare])
         since = np.where(had, state.now, log.times_of(events, absent=state.now))
         fate = np.full(bare.size, Fate.LEFT, np.uint8)
         if policy.manifests == "delete":
@@ -215,8 +216,8 @@ class Evaluator:
         if not stays.all():  # what stays, tagged or not, keeps its parts
             held |= reached(content, names, state, bare[stays])[bare] & ~stays
         fate[held] = Fate.BELONGS
-        links = _in_order(content, names, bare[fate >= FIRST_THAT_GOES])
-        return bare.astype(np.int32), fate, since, links
+        bare = bare.astype(np.int32)
+        return bare, fate, since, bare[fate >= FIRST_THAT_GOES]
 
 
 def _ranks(repository: Array, newest_first: Array, looked: Array) -> Array:
@@ -227,37 +228,3 @@ def _ranks(repository: Array, newest_first: Array, looked: Array) -> Array:
     rank = np.zeros(repository.size, np.int64)
     rank[order] = np.arange(order.size) - np.repeat(first, np.diff(first, append=order.size)) + 1
     return rank
-
-
-def _in_order(content: Content, names: Names, links: Array) -> Array:
-    """Return links in an order to delete them in: referrers before their subjects, indexes before their children."""
-    graph = content.graph()
-    manifest = names.links.second[links]
-    is_index = graph.kind[manifest] == KIND_INDEX
-    refers = graph.subject[manifest] != NULL
-    if not (is_index.any() or refers.any()):
-        return links.astype(np.int32)
-    # A chain cannot be longer than there are manifests with parts or subjects.
-    depth = np.zeros(links.size, np.int64)
-    for _ in range(int(np.count_nonzero(is_index | refers))):
-        before = depth.copy()
-        _push_below(content, names, links, depth, is_index, refers)
-        if np.array_equal(before, depth):
-            break
-    return links[np.argsort(depth, kind="stable")].astype(np.int32)
-
-
-def _push_below(content: Content, names: Names, links: Array, depth: Array, is_index: Array, refers: Array) -> None:
-    """Give children a depth below their indexes', and subjects one below their referrers'."""
-    graph = content.graph()
-    manifest, repository = names.links.second[links], names.links.first[links]
-    parents = np.flatnonzero(is_index)
-    counts = graph.indptr[manifest[parents] + 1] - graph.indptr[manifest[parents]]
-    blobs = np.concatenate((graph.target[descriptor_rows(content, manifest[parents])], graph.subject[manifest[refers]]))
-    above = np.concatenate((np.repeat(parents, counts), np.flatnonzero(refers)))
-    below = graph.blob_manifest[blobs]
-    above, below = above[below != NULL], below[below != NULL]
-    found = names.links.find_all(repository[above], below)
-    at = np.searchsorted(links, found)
-    here = (at < links.size) & (links[np.minimum(at, links.size - 1)] == found)
-    np.maximum.at(depth, at[here], depth[above[here]] + 1)

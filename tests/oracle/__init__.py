@@ -9,6 +9,7 @@ from .content import Blob, GcRules, Manifest, Rules, image, index, namespace_of
 from .marking import CollectionAborted, GcPlan, Marking
 from .registry import Locked, NotThere, Refused
 from .requests import NotRestorable, OracleRegistry
+from .retention import Decision, KeepRule, decide, retain
 from .rows import Row, exclusive_bytes, exclusive_rest, rows
 from .runs import Run
 from .timeline import changes, run_out
@@ -16,8 +17,10 @@ from .timeline import changes, run_out
 __all__ = [
     "Blob",
     "CollectionAborted",
+    "Decision",
     "GcPlan",
     "GcRules",
+    "KeepRule",
     "Locked",
     "Manifest",
     "Marking",
@@ -29,11 +32,13 @@ __all__ = [
     "Rules",
     "Run",
     "changes",
+    "decide",
     "exclusive_bytes",
     "exclusive_rest",
     "image",
     "index",
     "namespace_of",
+    "retain",
     "rows",
     "run_out",
 ]

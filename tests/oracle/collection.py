@@ -21,6 +21,7 @@ class Collection(Figures):
         self.counts_at: list[tuple[int, int]] = []  # (time, what the vendor counts from then on)
         self.refused: list[tuple[int, Link]] = []  # taken in and then refused: when each is collected
         self.last_tags: dict[Link, set[TagKey]] = {}  # hidden link -> the tags that went last with it
+        self.tagged_at: dict[TagKey, int] = {}  # tag -> when it was set last
         self.last_target: dict[TagKey, str] = {}  # tag -> what it was taken from last
         self.removals: list[tuple[int, Link]] = []  # what automatic collection removed, and when
         self.sweeps: list[tuple[int, str]] = []
@@ -67,7 +68,7 @@ class Collection(Figures):
         left = self.linked_in(repository)
         if self.rules.keeps_deleted:
             return (repository, digest) in self.hidden
-        locked = self._locked("delete", (repository,)) or self._locked("delete", (repository, digest))
+        locked = self.locked("delete", (repository,)) or self.locked("delete", (repository, digest))
         rule, subject = self.rules.referrers, self.manifests[digest].subject
         held = (
             self.tags_of(repository, digest)
@@ -122,7 +123,7 @@ class Collection(Figures):
                 if link[1] in self.stored:
                     self._sweep(link[1])
         for at, link in self.refused:
-            locked = any(self._locked("delete", thing) for thing in ((link[0],), link))
+            locked = any(self.locked("delete", thing) for thing in ((link[0],), link))
             there = link in self.hidden and not self.parents_of(link[1], self.linked_in(link[0])) and not locked
             if at <= self.now and there and self.candidates.get(link) is None:
                 self._unlink(*link)

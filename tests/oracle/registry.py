@@ -319,7 +319,7 @@ class Operations(Collection):
             more = set()
             for other in linked - going - {digest for where, digest in self.hidden if where == repository}:
                 tags = self.tags_of(repository, other)
-                if any(self._locked("delete", thing) for thing in self._lockable(repository, {other})):
+                if any(self.locked("delete", thing) for thing in self._lockable(repository, {other})):
                     continue
                 if self.rules.immutable_tags == "keep" and tags:
                     continue
@@ -407,6 +407,7 @@ class Operations(Collection):
                 self.last_target[key] = last
             self.locks[repository, "tag", name] = locks  # a tag that moves is the same tag
         self.tags[key] = digest
+        self.tagged_at[key] = self.now
         self.hidden.discard((repository, digest))
 
     def _unbind(self, key: TagKey) -> None:
@@ -459,10 +460,10 @@ class Operations(Collection):
 
     def _forbid(self, what: str, things: list[tuple[str, ...]]) -> None:
         for thing in things:
-            if self._locked(what, thing):
+            if self.locked(what, thing):
                 raise Locked(what, thing)
 
-    def _locked(self, what: str, thing: tuple[str, ...]) -> bool:
+    def locked(self, what: str, thing: tuple[str, ...]) -> bool:
         """Say whether a lock of exactly this thing forbids ``what``."""
         locks = self.locks.get(thing, frozenset())
         return what in locks or (what == "delete" and "write" in locks and self.rules.write_lock_blocks_delete)

@@ -22,7 +22,7 @@ class OracleRegistry(Operations):
 
     def begin(self, repository: str) -> int | None:
         """Begin an upload; return its number, or None where it is refused."""
-        if self._locked("write", (repository,)) or self._fails(self.rules.check_post, repository, 0):
+        if self.locked("write", (repository,)) or self._fails(self.rules.check_post, repository, 0):
             return None
         return self._open(Upload(repository, self.now))
 
