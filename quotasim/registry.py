@@ -31,7 +31,6 @@ from quotasim.uploads import scope_of
 
 if TYPE_CHECKING:
     import os
-    from pathlib import Path
 
     from quotasim.importers.trace_table import TraceTable
     from quotasim.retention.rules import RetentionPolicy
@@ -380,8 +379,8 @@ def replay(trace: str | os.PathLike[str] | TraceTable, *, profile: str | Registr
 
     Parameters
     ----------
-    trace : a ``.jsonl.zst`` or Parquet trace, a snapshot directory that an import with ``tag_events`` wrote, or a
-        read trace.
+    trace : a ``.jsonl.zst`` or Parquet trace, a snapshot directory that an import with ``tag_events`` wrote, a
+        directory of tables with ``tag_events``, or a read trace.
     profile : a profile's name, or a :class:`RegistryProfile`.
 
     Raises
@@ -405,15 +404,16 @@ def as_trace(trace: str | os.PathLike[str] | TraceTable) -> TraceTable:
     ------
     InputRejected : the trace has faults; carries all of them.
     """
-    from quotasim.importers.trace_table import TraceTable
-    from quotasim.importers.traces import read_trace
-
-    return trace if isinstance(trace, TraceTable) else read_trace(trace_path(trace))
-
-
-def trace_path(path: str | os.PathLike[str]) -> Path:
-    """Return the trace file that ``path`` means: itself, or the one that an import left in a snapshot directory."""
     from pathlib import Path
 
-    given = Path(path)
-    return given / TRACE_NAME if given.is_dir() else given
+    from quotasim.importers.tables import read_tables
+    from quotasim.importers.trace_table import TraceTable, trace_from_tables
+    from quotasim.importers.traces import read_trace
+
+    if isinstance(trace, TraceTable):
+        return trace
+    given = Path(trace)
+    if not given.is_dir():
+        return read_trace(given)
+    file = given / TRACE_NAME
+    return read_trace(file) if file.exists() else trace_from_tables(read_tables(given))

@@ -18,6 +18,7 @@ from quotasim.importers.load_trace import LoadedTrace, Player
 from quotasim.profiles.base import DEFAULT_POLICY
 from quotasim.registry import Registry, as_trace
 from quotasim.retention.evaluate import Evaluator
+from quotasim.retention.rules import RetentionPolicy
 from quotasim.units import parse_duration, parse_size, parse_time, whole_number
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from quotasim.gc.policy import GcPolicy
     from quotasim.importers.trace_table import TraceTable
     from quotasim.profiles.base import RegistryProfile
-    from quotasim.retention.rules import RetentionPolicy
 
 __all__ = ["BASE", "Runs", "Scenario", "compare", "run_scenarios"]
 
@@ -78,11 +78,13 @@ class Scenario:
             parse_size(self.limit, name="limit")
         if self.gc_first is not None and self.gc_every in (None, "never"):
             raise InvalidValue("gc_first", str(self.gc_first), "None where no runs are scheduled")
+        if self.retention is not None and not isinstance(self.retention, RetentionPolicy):
+            raise InvalidValue("retention", self.retention, "a RetentionPolicy or None")
         if parse_duration(self.retention_every, name="retention_every") < 1:
             raise InvalidValue("retention_every", self.retention_every, "a duration above 0")
 
-    def applied(self, base: Registry, name: str) -> Registry:
-        """Return a branch of a registry with these changes; the registry stays as it is.
+    def branch_of(self, base: Registry, name: str) -> Registry:
+        """Return a branch of a registry with these settings, before ``change``; the registry stays as it is.
 
         O(columns); O(references) for another kind.
         """
@@ -103,8 +105,6 @@ class Scenario:
         if self.gc_every is not None:
             every = None if self.gc_every == "never" else self.gc_every
             branch.schedule_gc(every, first=self.gc_first)
-        if self.change is not None:
-            self.change(branch)
         return branch
 
 
@@ -193,8 +193,10 @@ def run_scenarios(
         chosen[name] = scenario if isinstance(scenario, Scenario) else Scenario(change=scenario)
     registries, steps, outcomes = {}, {}, {}
     for name, scenario in chosen.items():
-        branch = scenario.applied(origin, name)
+        branch = scenario.branch_of(origin, name)
         start = frames.Start.of(branch.engine, branch.usage())
+        if scenario.change is not None:
+            scenario.change(branch)
         _live(branch, scenario, None if loaded is None else loaded.on(branch.engine), end)
         registries[name] = branch
         steps[name] = frames.steps_since(branch.engine, start)

@@ -14,8 +14,8 @@ from .pair import Pair
 from .strategies import DAY, MINUTE, REPOSITORIES, TAGS
 
 NAMES = {
-    "repositories": st.sampled_from(["*", "*", REPOSITORIES[0], "team-?/*", "none"]),
-    "tags": st.sampled_from(["*", "*", TAGS[0], "v*", "[!v]*"]),
+    "repositories": st.sampled_from(["*", "*", REPOSITORIES[0], "team/*", "none"]),
+    "tags": st.sampled_from(["*", "*", TAGS[0], "l*", "[0-9]"]),
 }
 AGES = (1, MINUTE, 7 * MINUTE, DAY)
 

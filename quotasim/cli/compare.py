@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from quotasim import __version__
-from quotasim.cli.options import FormatOption, OutputOption, read_history
+from quotasim.cli.options import FormatOption, OutputOption
 from quotasim.cli.output import SCHEMA_VERSION, ColumnKind, Report, Table, check_place, chosen_format, emit
 from quotasim.cli.progress import note, working
 from quotasim.units import format_bytes, format_time
@@ -70,7 +70,7 @@ def compare(
         from quotasim.registry import load
 
         kinds = [name.strip() for name in profiles.split(",")] if profiles else sorted(PROFILES)
-        source = read_history(trace) if trace is not None else load(snapshot or Path())
+        source = trace if trace is not None else load(snapshot or Path())
         rows = compare_kinds(source, kinds)
         if picture is not None:
             _draw(rows, picture)

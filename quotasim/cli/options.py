@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import Annotated, Optional
 
 import typer
 
 from quotasim.cli.output import Format
-
-if TYPE_CHECKING:
-    from quotasim.importers.trace_table import TraceTable
 
 SnapshotArgument = Annotated[
     Path, typer.Argument(metavar="SNAPSHOT", help="A snapshot directory, as 'import' or Registry.save writes it.")
@@ -26,16 +23,3 @@ OutputOption = Annotated[
     typer.Option("--output", "-o", metavar="FILE", help="Write to a file, whole or not at all, and not to stdout."),
 ]
 PROFILE_HELP = "Rules of a registry kind, such as acr-premium"
-
-
-def read_history(path: Path) -> TraceTable:
-    """Read a trace, or the events of a directory of tables."""
-    from quotasim.importers.tables import read_tables
-    from quotasim.importers.trace_table import trace_from_tables
-    from quotasim.importers.traces import read_trace
-    from quotasim.registry import trace_path
-
-    file = trace_path(path)
-    if path.is_dir() and not file.exists():
-        return trace_from_tables(read_tables(path))
-    return read_trace(file)

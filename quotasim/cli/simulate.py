@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from quotasim.cli.options import PROFILE_HELP, FormatOption, OutputOption, read_history
+from quotasim.cli.options import PROFILE_HELP, FormatOption, OutputOption
 from quotasim.cli.output import ColumnKind, Report, Table, chosen_format, emit, header, heading
 from quotasim.cli.progress import working
 
@@ -42,7 +42,7 @@ def simulate(
         from quotasim.registry import replay
 
         rules = by_name(profile)
-        registry = replay(read_history(trace), profile=rules)
+        registry = replay(trace, profile=rules)
         if every == "month":
             frame = frames.monthly_replay(registry.engine)
         else:

@@ -137,11 +137,11 @@ def outcome(engine: Engine, start: Start, steps: Steps, until: int, *, damaged: 
     return [
         figures["charged"],
         int(steps["charged"][1].max()),
-        _mean(*steps["charged"], until),
+        mean_of_steps(*steps["charged"], until),
         figures["reported"],
         figures["stored"],
         int(steps["stored"][1].max()),
-        _mean(*steps["stored"], until),
+        mean_of_steps(*steps["stored"], until),
         figures["logical"],
         -exact_sum(np.minimum(stored, 0)),
         total(layout.TOTAL_BINDINGS),
@@ -153,8 +153,8 @@ def outcome(engine: Engine, start: Start, steps: Steps, until: int, *, damaged: 
     ]
 
 
-def _mean(time: Array, values: Array, until: int) -> int:
-    """Return the mean of steps over time, exact, rounded down."""
+def mean_of_steps(time: Array, values: Array, until: int) -> int:
+    """Return the mean of steps over time to ``until``, exact, rounded down; over no time the last value. O(steps)."""
     span = np.diff(time, append=until)
     if until == time[0]:
         return int(values[-1])
