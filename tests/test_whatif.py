@@ -268,6 +268,20 @@ def test_a_grid_has_the_same_times_for_all_and_loses_no_peak(stream):
     assert (coarse["max_bytes"] > coarse["bytes"]).any()
 
 
+@pytest.mark.parametrize("name", PROFILES)
+def test_what_is_done_at_the_very_beginning_is_in_every_figure(name):
+    """A display without a lag shows it at once, another when its time comes."""
+    base = qs.Registry(PROFILES[name], start=START)
+    base.push("app:1", image("app", 300))
+    base.advance("1d")
+    runs = run_scenarios(base, {"more": lambda branch: branch.push("app:2", image("more", 200))}, until="2026-01-09")
+    usage = runs.registries["more"].usage()
+    end = pd.Timestamp("2026-01-09", tz="UTC")
+    assert {figure: read(runs.usage, "more", figure, end) for figure in frames.FIGURES} == {
+        figure: getattr(usage, f"{figure}_bytes") for figure in frames.FIGURES
+    }
+
+
 def test_nothing_happens_in_no_time():
     base = qs.Registry("acr-premium", start=START)
     base.push("app:1", image("app"))

@@ -191,7 +191,8 @@ def figure_changes(engine: Engine, first: int = 0, since: int | None = None) -> 
     shown = 0
     if since is not None:
         caught_up = shown_at(since, profile.report_lag, profile.report_every, origin)
-        shown = max(settled, int(np.searchsorted(log.column("time"), caught_up, side="right")))
+        # What happens from ``first`` on at that very time is a change, and had not been shown.
+        shown = max(settled, min(first, int(np.searchsorted(log.column("time"), caught_up, side="right"))))
     time, late = log.column("time", first), log.column("time", shown)
     seen = seen_from(late, profile.report_lag, profile.report_every, origin)
     at_once = max(settled - shown, 0)

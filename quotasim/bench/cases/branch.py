@@ -1,4 +1,4 @@
-"""A branch of a full registry, and the first change after it, which copies the columns that it writes.
+"""A branch of a full registry, the first change after it, which copies the columns that it writes, and a what-if.
 
 The registry is the engine after the replay: its links, blobs, ledger and log. Branching shares all of it; the first
 write pays for what branching saved, and is measured for that reason.
@@ -7,6 +7,7 @@ write pays for what branching saved, and is measured for that reason.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,15 @@ from quotasim.bench.cases import replay
 from quotasim.bench.workload import workload_of
 from quotasim.engine import Engine, Outcome, operations
 from quotasim.kernels import layout
+from quotasim.model.totals import exact_sum
+from quotasim.registry import Registry
+from quotasim.units import format_time
+from quotasim.whatif import Runs, compare, run_scenarios
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+DAY = 86_400_000_000
 
 
 @lru_cache(maxsize=1)
@@ -97,6 +107,41 @@ def next_change(references: int) -> Prepared:
     return Prepared(items=1, figures=workload.sizes(), contenders=(ours,))
 
 
+def what_if(references: int) -> Prepared:
+    """Branch twice, delete in one of them a thousandth of the images, let a day pass in both, and compare."""
+    workload, engine = workload_of(references), replayed(references)
+    linked = np.flatnonzero(engine.state.read("linked"))
+    gone = linked[:: max(linked.size // max(linked.size // 1_000, 1), 1)]
+    base = Registry.from_engine(engine)
+    logical = exact_sum(engine.content.graph().logical[engine.names.links.second[gone]])
+    before, events = engine.figures(), len(engine.log)
+
+    def delete_them(branched: Registry) -> None:
+        count = gone.size
+        ops = operations(np.full(count, layout.OP_DELETE, np.uint8), np.full(count, branched.now), link=gone)
+        branched.engine.apply(ops)
+
+    def changed_and_compared() -> tuple[Runs, DataFrame]:
+        runs = run_scenarios(base, {"without": delete_them}, until=format_time(base.now + DAY))
+        return runs, compare(runs)
+
+    def right(found: tuple[Runs, DataFrame]) -> bool:
+        runs, table = found
+        changed = runs.registries["without"].engine
+        said = table[table["scenario"] == "without"].set_index("figure")["difference"]
+        after = changed.figures()
+        return (
+            after["links"] == before["links"] - gone.size
+            and int(said["charged_bytes"]) == after["charged_bytes"] - before["charged_bytes"]
+            and int(said["logical_bytes"]) == -logical
+            and after == changed.recompute()
+            and (engine.figures(), len(engine.log)) == (before, events)
+        )
+
+    ours = Contender(name="quotasim", role="ours", run=changed_and_compared, setup=tuple, check=right, rounds=5)
+    return Prepared(items=1, figures=workload.sizes() | {"deleted": int(gone.size)}, contenders=(ours,))
+
+
 CASES = (
     Case(name="branch", suite="branch", title="branch a full registry", unit="branches", prepare=branch),
     Case(
@@ -112,5 +157,12 @@ CASES = (
         title="delete another image in a branch",
         unit="deletions",
         prepare=next_change,
+    ),
+    Case(
+        name="branch-what-if",
+        suite="branch",
+        title="branch a full registry, change it and compare",
+        unit="comparisons",
+        prepare=what_if,
     ),
 )
