@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections import Counter
+from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 
 import quotasim as qs
-from quotasim.accounting.quota import Refusal
 from quotasim.profiles import PROFILES
-from quotasim.profiles.base import NOT_SOURCED
 
 from . import pages
 from .pages import table
 
 PAGE = Path(__file__).parent.parent / "docs" / "kinds.md"
-TIMES = (
-    "untagged_after",
-    "sweep_after",
-    "report_lag",
-    "report_every",
-    "loose_blobs_after",
-    "restorable_for",
-    "collect_every",
-    "uploads_purged_after",
-    "uploads_purged_every",
-    "refused_after",
-    "review_jitter",
-)
-SIZES = ("limit", "included")
 EVIDENCE = {
     "ran": "the program was run",
     "code": "source read",
@@ -276,45 +261,43 @@ def summaries() -> dict[str, str]:
     }
 
 
-def shown(name: str, value: object) -> str:
-    """Return a field's value for people."""
-    if value is None:
-        return "none"
-    if name in TIMES and isinstance(value, int):
-        return duration(value)
-    if name in SIZES and isinstance(value, int):
-        return qs.format_bytes(value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, qs.Scope | qs.Basis):
-        return value.name
-    if isinstance(value, Refusal):
-        return " ".join(str(part) for part in (value.status, value.code) if part is not None) or "text only"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {shown(key, one)}" for key, one in value.items()) or "none"
-    if isinstance(value, qs.Backfill):
-        return f"after {duration(value.delay)}, {value.batch} every {duration(value.every)}"
-    if isinstance(value, qs.GcPolicy):
-        return f"roots {value.roots}, grace {duration(value.grace)}"
-    return str(value)
+def by_page() -> dict[str, list[qs.RegistryProfile]]:
+    """Return the profiles of each page of docs/kinds. Tiers of one product have the same sources, and share a page."""
+    tiers: dict[int, list[qs.RegistryProfile]] = {}
+    for profile in PROFILES.values():
+        tiers.setdefault(id(profile.sources), []).append(profile)
+    return {in_common(profile.name for profile in profiles): profiles for profiles in tiers.values()}
 
 
-def sources(profile: qs.RegistryProfile) -> str:
-    """Return a kind's fields with their sources."""
-    names = [field.name for field in fields(profile) if field.name not in NOT_SOURCED]
-    rows = []
-    for name in names:
-        source = profile.sources[name]
-        value = shown(name, getattr(profile, name))
-        rows.append((f"`{name}`", value, source.note, f"{source.evidence}: {source.where} ({source.read_on})"))
-    count = {kind: sum(source.evidence == kind for source in profile.sources.values()) for kind in EVIDENCE}
-    said = ", ".join(f"{EVIDENCE[kind]} {number}" for kind, number in count.items() if number)
-    return f"Fields by evidence: {said}.\n\n" + table(("field", "value", "what the source says", "evidence"), rows)
+def in_common(names: Iterable[str]) -> str:
+    """Return what names or titles begin with, without what sets the tier off from it."""
+    alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    return "".join(first for first, *_ in alike).rstrip("-, ")
+
+
+def evidence(profile: qs.RegistryProfile) -> str:
+    """Return how many fields of a profile have which evidence, in words."""
+    count = Counter(source.evidence for source in profile.sources.values())
+    return ", ".join(f"{words} {count[kind]}" for kind, words in EVIDENCE.items() if count[kind])
+
+
+def page_list() -> str:
+    """Return the table of the pages of single kinds."""
+    rows = [
+        (f"[{in_common(p.title for p in profiles)}](kinds/{page}.md)", names(profiles), evidence(profiles[0]))
+        for page, profiles in by_page().items()
+    ]
+    return table(("page", "kinds", "fields by evidence"), rows)
+
+
+def names(profiles: Iterable[qs.RegistryProfile]) -> str:
+    """Return the names of kinds, as code."""
+    return ", ".join(f"`{profile.name}`" for profile in profiles)
 
 
 def blocks() -> dict[str, str]:
     """Return every generated part of the page, by its name."""
-    return summaries() | {name: sources(profile) for name, profile in PROFILES.items()}
+    return summaries() | {"pages": page_list()}
 
 
 def filled(page: str) -> str:

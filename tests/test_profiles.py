@@ -355,8 +355,7 @@ def test_a_collection_of_version_3_takes_the_links_of_what_it_sweeps(kind, left)
 def test_the_tables_of_the_page_are_the_profiles(root):
     page = (root / "docs/kinds.md").read_text()
     assert kinds_table.filled(page) == page, "python -m tests.kinds_table makes the tables anew"
-    headings = re.findall(r"^### `([^`]+)`: (.+)$", page, flags=re.M)
-    assert headings == [(profile.name, profile.title) for profile in PROFILES.values()]
+    assert all(f"| `{name}` |" in page for name in PROFILES)
 
 
 @pytest.mark.parametrize(

@@ -84,22 +84,22 @@ class RegistryProfile:
     ----------
     scope, basis : where and by which holders a blob is charged once.
     counts_config, counts_manifests, counts_foreign : whether configs, manifests' own bytes and foreign layers are
-        charged;
-        a kind that counts foreign layers stores them too.
+        charged; a kind that counts foreign layers stores them too.
     limit : bytes that a scope may be charged, or None.
-    reject_at_limit : True: reaching the limit is refused; False: only passing it.
+    reject_at_limit : from where on the limit refuses. True: reaching it is refused; False: only passing it is.
     included : bytes included in the price and shown as the limit, or None; passing them refuses nothing.
     warn_at : per cent of the limit from which on the kind warns, or None.
     refusal : what a client sees whose push passes the limit, or None. Its message may name ``{needed}``, ``{used}``,
         ``{limit}`` and ``{scope}``.
-    collection : ``"automatic"``: untagged manifests and released blobs go by themselves; ``"manual"``: a run is
-        started.
+    collection : who begins one. ``"automatic"``: untagged manifests and released blobs go by themselves;
+        ``"manual"``: a run is started.
     untagged_after : microseconds until a manifest that lost its last tag is collected; None: never.
     collects_untagged_pushes : whether a manifest pushed without a tag waits for collection from then on.
     sweep_after : microseconds until a released blob leaves the disk, where collection is automatic.
     referrers : how subjects and referrers hang together. ``"ignore"``: not at all; ``"follow"``: a referrer that loses
-        its subject waits for collection; ``"cascade"``: it is deleted with its subject; ``"pin"``: a linked referrer
-        keeps its subject from collection; ``"stay"``: what has a subject is never collected; ``"stay and pin"``: both.
+        its subject waits for collection; ``"cascade"``: a referrer is deleted with its subject; ``"pin"``: a linked
+        referrer keeps its subject from collection; ``"stay"``: what has a subject is never collected;
+        ``"stay and pin"``: what has a subject is never collected, and keeps it from collection.
     stale_blob_links : whether a deleted manifest leaves explicit links to its blobs.
     loose_blobs_after : microseconds after which an uploaded blob that no manifest of its repository names is unlinked
         there, and swept if nothing else holds it; None: never by itself.
@@ -108,42 +108,42 @@ class RegistryProfile:
     collect_every : microseconds between the runs that collect what waits; 0: each when its time comes.
     collect_batch : how many untagged manifests such a run collects at most, all of one repository; None: any number.
     review_jitter : microseconds by which the waits ``untagged_after`` and ``sweep_after`` can be longer, drawn for each
-        thing that waits where the registry has a seed, and 0 where it has none.
+        thing that waits where the registry has a seed, and 0 where it has none; 0: by nothing.
     uploads_purged_after : microseconds after its beginning at which an unfinished upload is purged; None: never.
     uploads_purged_every : microseconds between the runs that purge them; 0: each when its time comes.
     quarantine : whether a pushed manifest cannot be pulled until it is released.
-    replicas : ``"none"``: copies elsewhere are registries of their own; ``"billed"``: the limit and the display see one
-        copy, and every copy is paid for.
+    replicas : what copies elsewhere are. ``"none"``: registries of their own; ``"billed"``: the limit and the display
+        see one copy, and every copy is paid for.
     check_post, check_patch, check_put_blob, check_put_manifest, check_mount, check_copy : what the limit is held
         against when a request of an upload, a mount or a copy in steps arrives. ``"none"``: nothing; ``"used"``: what
-        is counted so far; ``"missing"``: that, and what the request would add to it; ``"uploading"``: that, and the
-        bytes of the repository's unfinished uploads before this request; ``"afterwards"`` (a manifest): what is
-        counted when it has been taken in. An operation that is not done in steps is looked at as a whole, and refused
-        whole.
+        is counted so far; ``"missing"``: what is counted so far, and what the request would add to it;
+        ``"uploading"``: what is counted so far, and the bytes of the repository's unfinished uploads before this
+        request; ``"afterwards"``: what is counted when the manifest has been taken in. An operation that is not done
+        in steps is looked at as a whole, and refused whole.
     reserves : whether what a request will add is counted from its arrival on.
     patch_refusal_cancels : whether a refused PATCH ends its upload.
     refused_after : microseconds until a manifest is collected that was taken in and then refused.
-    counter : ``"derived"``: what a limit sees is counted from the content; ``"own"``: the vendor keeps a counter, which
-        can differ from the charge.
+    counter : what a limit and the display see. ``"derived"``: the charge, counted from the content; ``"own"``: a
+        counter that the vendor keeps, which can differ from the charge.
     recounts : whether that counter is counted anew after each deletion and each collection.
     backfill : how it is counted anew from nothing, or None.
     report_lag : microseconds by which the display follows what is counted.
     report_every : microseconds for which the display keeps what it shows; 0: none.
     delete_by_tag : what deleting ``repo:tag`` means: ``"manifest"``: the manifest with all its tags; ``"resolve"``: the
-        same, but the registry refuses a tag, and it is the client who resolves it and deletes the digest, or another
-        interface that takes the tag; ``"refuse"``: it is refused; ``"tag"``: the tag only; ``"last tag"``: the tag, and
-        the manifest with its last one; ``"expire"``: the tag ends, and where a manifest is named all its tags do, while
-        the manifest itself is left to the collector.
+        manifest with all its tags, but the registry refuses a tag, and it is the client who resolves it and deletes the
+        digest, or another interface that takes the tag; ``"refuse"``: it is refused; ``"tag"``: the tag only;
+        ``"last tag"``: the tag, and the manifest with its last one; ``"expire"``: the tag ends, and where a manifest is
+        named all its tags do, while the manifest itself is left to the collector.
     tag_refusal : what a client sees who deletes by tag, where ``delete_by_tag`` is ``"resolve"`` or ``"refuse"``.
     child_refusal : what a client sees who deletes a manifest that a linked index of the repository lists; None: it is
-        deleted.
+        not refused.
     referrer_refusal : what a client sees who deletes a manifest that is the subject of one in the repository; None: it
-        is deleted.
+        is not refused.
     children_go : whether deleting an index deletes those of its children that have no tag and no other linked index.
     most_tags_on_delete : how many tags a manifest may have that is deleted by digest; None: any number.
     tags_refusal : what a client sees who deletes one with more.
-    immutable_tags : ``"off"``; ``"move"``: a bound tag cannot be moved to another manifest; ``"keep"``: nor can it, or
-        a manifest that has one, be deleted.
+    immutable_tags : whether tags are immutable. ``"off"``: they are not; ``"move"``: a bound tag cannot be moved to
+        another manifest; ``"keep"``: nor can it, or a manifest that has one, be deleted.
     immutable_refusal : what a client sees who tries.
     tag_needs_parts : whether a tag is put to a manifest only while its repository has every part of it: the config and
         layers that are not foreign, or the children.
