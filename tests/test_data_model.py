@@ -8,7 +8,7 @@ import pytest
 
 from quotasim.importers.trace_events import OP_NAMES, Event
 from quotasim.kernels import layout
-from quotasim.model.log import DTYPES
+from quotasim.model.log import DTYPES, EventKind, Reason
 from quotasim.model.state import State
 from quotasim.snapshot.header import Header
 from quotasim.snapshot.tables import TABLES
@@ -35,3 +35,15 @@ def test_every_column_is_described(root, section):
     if section.startswith("5"):  # "then the log's columns"
         named |= set(DTYPES)
     assert SECTIONS[section] - named == set()
+
+
+def test_every_kind_of_event_and_every_reason_is_named(root):
+    page = (root / "docs" / "data-model.md").read_text()
+    for column, members in (("kind", EventKind), ("reason", Reason)):
+        (row,) = re.findall(rf"^\| `{column}` \| uint8\[N\] \| (.+) \|$", page, flags=re.M)
+        assert {member.name for member in members} - set(re.findall(r"[A-Z_]{2,}", row)) == set()
+
+
+def test_the_cursor_is_as_long_as_the_page_says(root):
+    page = (root / "docs" / "data-model.md").read_text()
+    assert f"\nint64[{layout.CURSOR_SIZE}], what a kernel must remember" in page
