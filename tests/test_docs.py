@@ -99,6 +99,7 @@ GOOD = {
     "a picture": "![a dot](dot.png) ![a drawing](sub/drawing.svg)",
     "a picture in a link": "[![a dot](dot.png)](other.md)",
     "an address": "<https://example.org/a?b=c#d> [a](https://example.org) and https://example.org/e.",
+    "an address as the words of a link": "[http://example.org](https://example.org)",
     "a link in a table": "| a |\n| --- |\n| [a](other.md) |",
     "code": "`[a](nowhere.md)` and `[a][b]`\n\n```\n[a](nowhere.md)\n```\n",
     "indented code": "text\n\n    [a](nowhere.md)\n",
@@ -117,6 +118,10 @@ FAULTS = {
     "letters of an anchor": ("# Here\n\n[a](#Here)", "#Here: there is no such heading"),
     "a heading of what has none": ("[a](dot.png#top)", "dot.png#top: there is no such heading"),
     "a heading in code": ("```\n# Here\n```\n[a](#here)", "#here: there is no such heading"),
+    "between the ticks of two cells": (
+        "| a | b |\n| --- | --- |\n| ` | [a](nowhere.md) ` |",
+        "nowhere.md: there is no such file",
+    ),
     "a reference without definition": ("[a][there]", "[a][there]: is not defined"),
     "a reference of code without definition": ("[`a`][there]", "[`][there]: is not defined"),
     "a reference to nothing": ("[a][there]\n\n[there]: nowhere.md", "nowhere.md: there is no such file"),
