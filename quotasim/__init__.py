@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from quotasim import workloads
     from quotasim.accounting.basis import Basis, Scope
+    from quotasim.accounting.chargeback import ChargeRow
+    from quotasim.accounting.price import Price
     from quotasim.accounting.quota import Decision, Refusal, Verdict
     from quotasim.accounting.selection import Hazard
     from quotasim.accounting.sharing import SharingRow
@@ -83,6 +85,7 @@ __all__ = [
     "Backfill",
     "Basis",
     "Blob",
+    "ChargeRow",
     "ClientPush",
     "CollectionAborted",
     "Damage",
@@ -115,6 +118,7 @@ __all__ = [
     "ManifestTooLarge",
     "NotRestorable",
     "Preview",
+    "Price",
     "Problem",
     "PushResult",
     "QuotaSimError",
@@ -163,6 +167,8 @@ __all__ = [
 
 _MODULES = {
     "accounting.basis": ("Basis", "Scope"),
+    "accounting.chargeback": ("ChargeRow",),
+    "accounting.price": ("Price",),
     "accounting.quota": ("Decision", "Refusal", "Verdict"),
     "accounting.selection": ("Hazard",),
     "accounting.sharing": ("SharingRow",),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from quotasim import deletion, explain, lookup
 from quotasim.accounting import selection
 from quotasim.accounting.basis import Basis, Scope, basis_bytes, scope_names
+from quotasim.accounting.chargeback import ChargeRow, charge_rows, priced
+from quotasim.accounting.price import check_days
 from quotasim.accounting.reporting import reported_bytes, shown_at
 from quotasim.accounting.selection import Hazard
 from quotasim.accounting.sharing import BY, By, SharingRow, sharing_rows
@@ -130,6 +133,69 @@ class RegistryView:
         engine = self._engine
         engine.sync()
         return sharing_rows(engine.content, engine.names, engine.state, by)
+
+    def chargeback(self, by: By = "namespace", *, days: int = 30) -> list[ChargeRow]:
+        """Return who has which part of the charge: rows by registry, namespace, repository or image, in name order.
+
+        The charged bytes of the profile are split between the rows that hold them; what nobody holds is the last row,
+        ``"(unattributed)"``. ``attributed_bytes`` add up to the charge, and where the kind has a price the ``cost`` of
+        the rows to :meth:`bill`.
+
+        Parameters
+        ----------
+        days : for how many days of the charge as it is now the cost is.
+
+        Raises
+        ------
+        InvalidValue : another ``by``, or no whole number of days.
+
+        Notes
+        -----
+        O(blobs + references + links log links).
+
+        Examples
+        --------
+        >>> from quotasim import Blob, Image, Registry
+        >>> registry = Registry("gitlab")
+        >>> for name in ("team/app:1", "team/web:1"):
+        ...     pushed = registry.push(name, Image([Blob.synthetic("base", 101), Blob.synthetic(name, 10)]))
+        >>> [(row.name, row.attributed_bytes) for row in registry.chargeback("repository")]
+        [('team/app', 61), ('team/web', 60)]
+        """
+        if by not in BY:
+            raise InvalidValue("by", by, ", ".join(BY))
+        engine, profile = self._engine, self.profile
+        engine.sync()
+        bill = self.bill(days=days)
+        rows = charge_rows(
+            engine.content,
+            engine.names,
+            engine.state,
+            by,
+            profile.scope,
+            profile.basis,
+            role_mask=profile.role_mask,
+            counts_foreign=profile.counts_foreign,
+        )
+        return rows if bill is None or profile.price is None else priced(rows, bill, profile.price.currency)
+
+    def bill(self, *, days: int = 30) -> Decimal | None:
+        """Return what the charge as it is now costs for some days, in the currency of the profile's price; None where
+        the kind has no price.
+
+        Where copies are billed (``replicas``), each costs as much as the first. O(1).
+
+        Raises
+        ------
+        InvalidValue : no whole number of days of at least 1.
+        """
+        engine, profile = self._engine, self.profile
+        check_days(days)
+        if profile.price is None:
+            return None
+        engine.sync()
+        copies = engine.replicas if profile.replicas == "billed" else 1
+        return profile.price.bill(engine.figures()["charged_bytes"], days, copies)
 
     def why(self, reference: str) -> Why:
         """Return every blob of an image and who else holds it.

@@ -13,7 +13,7 @@ from quotasim.accounting.quota import Refusal
 from quotasim.profiles.base import NOT_SOURCED
 
 from . import pages
-from .kinds_table import BASES, EVIDENCE, by_page, duration, evidence, in_common, keeps, names
+from .kinds_table import BASES, EVIDENCE, by_page, by_tier, duration, evidence, in_common, keeps, names, price
 from .pages import table
 
 FOLDER = Path(__file__).parent.parent / "docs" / "kinds"
@@ -68,6 +68,8 @@ def in_words(name: str, value: object, meaning: Meaning) -> str:
             return f"{value.name}: {BASES[value.name]}"
         case Refusal():
             return str(value)
+        case qs.Price():
+            return price(value)
         case qs.Backfill():
             return f"begins after {duration(value.delay)}, {value.batch} scopes every {duration(value.every)}"
         case qs.GcPolicy():
@@ -91,27 +93,28 @@ def number(name: str, value: int, meaning: Meaning) -> str:
 
 
 def rows(profiles: list[qs.RegistryProfile]) -> list[tuple[str, ...]]:
-    """Return a row for every field; where tiers differ in it, the value of each."""
+    """Return a row for every field; where tiers differ in it, what is said of each."""
     said, found = meanings(), []
     for name in (field.name for field in fields(qs.RegistryProfile) if field.name not in NOT_SOURCED):
-        words: dict[str, list[qs.RegistryProfile]] = {}
-        for profile in profiles:
-            words.setdefault(in_words(name, getattr(profile, name), said[name]), []).append(profile)
-        value = next(iter(words)) if len(words) == 1 else "; ".join(f"in {names(p)} {one}" for one, p in words.items())
-        source = profiles[0].sources[name]
-        where = f"<{source.where}>" if source.where.startswith("https://") else source.where
-        kind = EVIDENCE[source.evidence]
+
+        def value(profile: qs.RegistryProfile, name: str = name) -> str:
+            return in_words(name, getattr(profile, name), said[name])
+
+        def source(profile: qs.RegistryProfile, name: str = name) -> tuple[str, ...]:
+            given = profile.sources[name]
+            where = f"<{given.where}>" if given.where.startswith("https://") else given.where
+            return given.note, EVIDENCE[given.evidence], where, given.read_on
+
         meaning = re.sub(f"^{IN_MICROSECONDS}", "time ", said[name].text).replace(", or None", "")
-        found.append((f"`{name}`", value, meaning, source.note, kind, where, source.read_on))
+        sources = [by_tier(profiles, lambda profile, at=at: source(profile)[at]) for at in range(4)]
+        found.append((f"`{name}`", by_tier(profiles, value), meaning, *sources))
     return found
 
 
 def blocks(profiles: list[qs.RegistryProfile]) -> dict[str, str]:
     """Return the generated parts of a page, by their names."""
     head = ("field", "value", "what the field is", "what the source says", "evidence", "source", "read on")
-    return {
-        "fields": f"{names(profiles)}. Fields by evidence: {evidence(profiles[0])}.\n\n{table(head, rows(profiles))}"
-    }
+    return {"fields": f"{names(profiles)}. Fields by evidence: {evidence(profiles)}.\n\n{table(head, rows(profiles))}"}
 
 
 def heading(profiles: list[qs.RegistryProfile]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
 
@@ -52,6 +52,18 @@ def duration(microseconds: int | None) -> str:
     if microseconds is None:
         return "never"
     return "at once" if microseconds == 0 else qs.format_duration(microseconds)
+
+
+def price(asked: qs.Price | None) -> str:
+    """Return what is asked for stored bytes, in words."""
+    if asked is None:
+        return "none"
+    units = {2**30: "GiB", 10**9: "GB"}[asked.unit_bytes], {1: "day", 30: "month"}[asked.unit_days]
+    found = f"{asked.amount} {asked.currency} per {units[0]} and {units[1]}"
+    if asked.included_bytes:
+        shown = qs.format_bytes(asked.included_bytes, si=units[0] == "GB")
+        found += f" above {shown}"
+    return found + (f"; {asked.fee_per_day} {asked.currency} a day" if asked.fee_per_day else "")
 
 
 def roles(profile: qs.RegistryProfile) -> str:
@@ -254,6 +266,19 @@ def summaries() -> dict[str, str]:
             ),
         ),
         "collectors": collectors(),
+        "prices": table(
+            ("kind", "price", "source", "read on"),
+            (
+                (
+                    n,
+                    price(p.price),
+                    f"{p.sources['price'].evidence}: {p.sources['price'].where}",
+                    p.sources["price"].read_on,
+                )
+                for n, p in kinds
+                if p.price is not None
+            ),
+        ),
         "refusals": table(
             ("kind", "refused", "status", "code", "message"),
             ((n, what, r.status or "?", r.code or "?", r.message) for n, what, r in refusals),
@@ -262,10 +287,12 @@ def summaries() -> dict[str, str]:
 
 
 def by_page() -> dict[str, list[qs.RegistryProfile]]:
-    """Return the profiles of each page of docs/kinds. Tiers of one product have the same sources, and share a page."""
+    """Return the profiles of each page of docs/kinds. Tiers of one product have one source of their scope, and share a
+    page.
+    """
     tiers: dict[int, list[qs.RegistryProfile]] = {}
     for profile in PROFILES.values():
-        tiers.setdefault(id(profile.sources), []).append(profile)
+        tiers.setdefault(id(profile.sources["scope"]), []).append(profile)
     return {in_common(profile.name for profile in profiles): profiles for profiles in tiers.values()}
 
 
@@ -275,16 +302,28 @@ def in_common(names: Iterable[str]) -> str:
     return "".join(first for first, *_ in alike).rstrip("-, ")
 
 
-def evidence(profile: qs.RegistryProfile) -> str:
-    """Return how many fields of a profile have which evidence, in words."""
-    count = Counter(source.evidence for source in profile.sources.values())
-    return ", ".join(f"{words} {count[kind]}" for kind, words in EVIDENCE.items() if count[kind])
+def evidence(profiles: Sequence[qs.RegistryProfile]) -> str:
+    """Return how many fields have which evidence, in words; of each tier where they differ."""
+
+    def counted(profile: qs.RegistryProfile) -> str:
+        count = Counter(source.evidence for source in profile.sources.values())
+        return ", ".join(f"{words} {count[kind]}" for kind, words in EVIDENCE.items() if count[kind])
+
+    return by_tier(profiles, counted)
+
+
+def by_tier(profiles: Sequence[qs.RegistryProfile], say: Callable[[qs.RegistryProfile], str]) -> str:
+    """Return what is said of each tier; once where it is the same of all."""
+    said: dict[str, list[qs.RegistryProfile]] = {}
+    for profile in profiles:
+        said.setdefault(say(profile), []).append(profile)
+    return next(iter(said)) if len(said) == 1 else "; ".join(f"in {names(tiers)} {one}" for one, tiers in said.items())
 
 
 def page_list() -> str:
     """Return the table of the pages of single kinds."""
     rows = [
-        (f"[{in_common(p.title for p in profiles)}](kinds/{page}.md)", names(profiles), evidence(profiles[0]))
+        (f"[{in_common(p.title for p in profiles)}](kinds/{page}.md)", names(profiles), evidence(profiles))
         for page, profiles in by_page().items()
     ]
     return table(("page", "kinds", "fields by evidence"), rows)

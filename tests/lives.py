@@ -52,6 +52,7 @@ def answers(registry: qs.Registry) -> Iterator[object]:
     yield registry.recompute()
     for by in ("image", "repository", "namespace", "registry"):
         yield registry.df(by)
+        yield registry.chargeback(by)
     for scope in qs.Scope:
         for basis in qs.Basis:
             if basis is not qs.Basis.STORED or scope is qs.Scope.REGISTRY:

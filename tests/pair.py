@@ -531,6 +531,7 @@ class Pair:
         assert nonzero(stored) == nonzero(known.basis_bytes("REGISTRY", "STORED"))
         for by in GROUPS:
             self.compare_rows(by)
+        self.compare_charge(GROUPS[engine.version % len(GROUPS)])  # one at a time: programs have many steps
         engine.check()
         assert engine.recompute() == engine.engine.figures()
 
@@ -545,6 +546,17 @@ class Pair:
         at = events["time"].dt.as_unit("us").astype("int64")
         charged = events["charged_bytes"].groupby(at).sum().cumsum()
         assert {at: self.oracle.charge_at(at) for at in charged.index} == charged.to_dict()
+
+    def compare_charge(self, by: str) -> None:
+        """Compare who has which part of the charge, and add it up."""
+        rows = self.engine.chargeback(by)
+        found = [(row.name, row.logical_bytes, row.exclusive_bytes, row.attributed_bytes) for row in rows]
+        bill = self.engine.bill()
+        if bill and not self.oracle.charged_bytes():
+            assert found.pop() == (oracle.NOBODY, 0, 0, 0)  # is there to bear the fee
+        assert found == oracle.charge_rows(self.oracle, by), by
+        assert sum(row.attributed_bytes for row in rows) == self.engine.usage().charged_bytes
+        assert {row.cost for row in rows} <= {None} if bill is None else sum(row.cost for row in rows) == bill
 
     def compare_rows(self, by: str) -> None:
         """Compare the rows of ``df``."""

@@ -72,6 +72,49 @@ def test_what_groups_share(world: World, data: st.DataObject) -> None:
     assert sum(attributed) == world.bytes_of(set().union(*held))
 
 
+@checked(200)
+@given(world=worlds(), data=st.data(), role_mask=st.integers(1, 15), counts_foreign=st.booleans())
+def test_a_charge_is_split_in_each_scope(
+    world: World, data: st.DataObject, role_mask: int, counts_foreign: bool
+) -> None:
+    blob = st.integers(0, len(world.sizes) - 1)
+    scopes = [draw_groups(data.draw, world) for _ in range(data.draw(st.integers(0, 3)))]
+    loose = [data.draw(st.lists(blob, max_size=4)) for _ in scopes]
+    # Of five rows some are players in a scope, in name order.
+    rows = [sorted(data.draw(st.permutations(range(5)))[: len(players)]) for players in scopes]
+    record = np.zeros((len(world.sizes), 4), np.int64)
+    record[:, 0] = -1
+    record[:, 3] = [0 if b in world.foreign and not counts_foreign else size for b, size in enumerate(world.sizes)]
+    sizes = record[:, 3].tolist()
+    figures, nobody = [np.zeros((5, 2), np.int64) for _ in range(3)], np.zeros((1, 2), np.int64)
+    sharing.share_charge(
+        world.graph(),
+        np.cumsum([0, *map(len, scopes)]).astype(np.int64),
+        *csr([group for players in scopes for group in players]),
+        np.array([row for players in rows for row in players], np.int32),
+        *csr(loose),
+        role_mask,
+        record,
+        *figures,
+        nobody,
+    )
+    logical, exclusive, attributed, unheld = (Counter() for _ in range(4))
+    for players, places, extra in zip(scopes, rows, loose, strict=True):
+        named = [[{b for b, role in world.manifests[m].blobs.items() if role & role_mask} for m in p] for p in players]
+        held = [set().union(*parts) for parts in named]
+        for row, parts in zip(places, named, strict=True):
+            logical[row] += sum(sizes[b] for part in parts for b in part)
+        for b in set(extra).union(*held):
+            owners = [row for row, blobs in zip(places, held, strict=True) if b in blobs]
+            unheld[0] += 0 if owners else sizes[b]
+            exclusive[owners[0] if len(owners) == 1 else None] += sizes[b]
+            for place, row in enumerate(owners):
+                attributed[row] += sizes[b] // len(owners) + (place < sizes[b] % len(owners))
+    found = [words_to_ints(words) for words in (*figures, nobody)]
+    expected = [[counter[row] for row in range(5)] for counter in (logical, exclusive, attributed)]
+    assert found == [*expected, [unheld[0]]]
+
+
 @checked(80)
 @given(values=st.lists(deltas, max_size=12))
 def test_sums_beyond_63_bits(values: list[int]) -> None:

@@ -18,6 +18,7 @@ from . import plain_gc, real_comparison_table
 from .commands import quotasim
 
 FIGURES = ("logical_bytes", "unique_bytes", "exclusive_bytes")
+CHARGE = ("logical_bytes", "exclusive_bytes", "attributed_bytes")
 UNTAGGED = pytest.mark.parametrize("untagged", ["drop", "keep"])
 
 
@@ -66,15 +67,24 @@ def table(directory, name):
     return pd.read_parquet(path) if path.exists() else pd.read_csv(directory / f"{name}.csv")
 
 
+def bound(events):
+    """The bindings that are there at the end."""
+    last = events.drop_duplicates(["repository", "tag", "platform"], keep="last")
+    return last[~last["op"].isin(["delete", "drop_platform"])]
+
+
+def named(events, by):
+    """What each event's repository is called in a grouping."""
+    first, rest = events["repository"].str.split("/", n=1).str[0], events["repository"].str.contains("/")
+    return {"registry": "", "repository": events["repository"], "namespace": first.where(rest, "library")}[by]
+
+
 def rows_by_pandas(directory, by, untagged):
     """Logical, unique and exclusive bytes of each row of ``df``: an index's own bytes are unknown, and so nothing."""
     events, size = table(directory, "tag_events"), table(directory, "blobs").set_index("blob_id")["size"]
     if untagged == "drop":
-        last = events.drop_duplicates(["repository", "tag", "platform"], keep="last")
-        events = last[~last["op"].isin(["delete", "drop_platform"])]
-    first, rest = events["repository"].str.split("/", n=1).str[0], events["repository"].str.contains("/")
-    name = {"registry": "", "repository": events["repository"], "namespace": first.where(rest, "library")}[by]
-    linked = events.assign(name=name)[["name", "manifest_id"]].drop_duplicates()
+        events = bound(events)
+    linked = events.assign(name=named(events, by))[["name", "manifest_id"]].drop_duplicates()
     held = linked.merge(table(directory, "layers")[["manifest_id", "blob_id"]].drop_duplicates())
     once = held[["name", "blob_id"]].drop_duplicates()
     alone = once[~once.duplicated("blob_id", keep=False)]
@@ -90,6 +100,50 @@ def test_df_is_what_pandas_gives_in_a_few_lines(imported, by, untagged):
     assert found == rows_by_pandas(imported.tables, by, untagged)
     # Whatever the rows are, what they are given of what they share adds up to what there is.
     assert sum(row["attributed_bytes"] for row in document["rows"]) == document["unique_bytes"]
+
+
+def charge_by_pandas(directory, by, untagged, profile):
+    """Logical, exclusive and attributed bytes of each row of a charge: each layer that is not foreign, in each scope,
+    split between the rows that hold it there. Nothing of the imported history lies there loose.
+    """
+    events, blobs = table(directory, "tag_events"), table(directory, "blobs").set_index("blob_id")
+    linked = events if untagged == "keep" else bound(events)
+    columns = ["scope", "name", "manifest_id"]
+    linked = linked.assign(name=named(linked, by), scope=named(linked, profile.scope.name.lower()))[columns]
+    if profile.basis is qs.Basis.TAGGED:
+        there = bound(events)
+        reached = there.assign(scope=named(there, profile.scope.name.lower()))[["scope", "manifest_id"]]
+        linked = linked.merge(reached.drop_duplicates())
+    counted = blobs[~blobs["media_type"].str.contains("foreign", na=False)]
+    layers = table(directory, "layers")[["manifest_id", "blob_id"]].drop_duplicates()
+    held = linked.drop_duplicates().merge(layers).merge(counted[["size"]], left_on="blob_id", right_index=True)
+    logical = held.groupby("name")["size"].sum()
+    once = held.drop_duplicates(["scope", "name", "blob_id"]).sort_values("name")
+    holders = once.groupby(["scope", "blob_id"])["size"]
+    count, place = holders.transform("count"), holders.cumcount()
+    once = once.assign(
+        part=once["size"] // count + (place < once["size"] % count), alone=once["size"].where(count == 1, 0)
+    )
+    sums = [logical, once.groupby("name")["alone"].sum(), once.groupby("name")["part"].sum()]
+    return pd.concat(sums, axis=1, keys=CHARGE).astype("int64").to_dict("index")
+
+
+@UNTAGGED
+@pytest.mark.parametrize("kind", ["acr-standard", "gitlab", "ecr", "harbor", "distribution-2.8"])
+@pytest.mark.parametrize("by", ["namespace", "repository"])
+def test_what_everybody_pays_is_what_pandas_gives_and_adds_up_to_the_charge(imported, by, kind, untagged):
+    profile = PROFILES[kind]
+    registry = imported.registry(untagged).under(kind)
+    rows = registry.chargeback(by)
+    found = {row.name: {figure: getattr(row, figure) for figure in CHARGE} for row in rows}
+    nothing = dict.fromkeys(CHARGE, 0)
+    expected = charge_by_pandas(imported.tables, by, untagged, profile)
+    assert {name: row for name, row in found.items() if row != nothing} == {
+        name: row for name, row in expected.items() if row != nothing
+    }
+    assert sum(row.attributed_bytes for row in rows) == registry.usage().charged_bytes > 0
+    if profile.price is not None:
+        assert sum(row.cost for row in rows) == registry.bill() > 0
 
 
 @UNTAGGED

@@ -62,13 +62,15 @@ def held_manifests(content: Content, names: Names, state: State, scope: Scope, b
     every linked manifest. O(links log links + descriptors of indexes).
     """
     links = np.flatnonzero(state.read("linked"))
-    keys = _keys(scope_of_repositories(names, scope, names.links.first[links]), names.links.second[links])
-    linked = _once(keys)
+    keys = pair_keys(scope_of_repositories(names, scope, names.links.first[links]), names.links.second[links])
+    linked = sorted_once(keys)
     if basis is not Basis.TAGGED:
         return linked >> 32, (linked & 0xFFFFFFFF).astype(np.int32)
     targets = state.read("tag_link")
     tagged = targets[targets != NULL]
-    frontier = _once(_keys(scope_of_repositories(names, scope, names.links.first[tagged]), names.links.second[tagged]))
+    frontier = sorted_once(
+        pair_keys(scope_of_repositories(names, scope, names.links.first[tagged]), names.links.second[tagged])
+    )
     reached = frontier
     graph = content.graph()
     while frontier.size:
@@ -77,10 +79,10 @@ def held_manifests(content: Content, names: Names, state: State, scope: Scope, b
         parents = manifests[is_index]
         counts = graph.indptr[parents + 1] - graph.indptr[parents]
         children = graph.blob_manifest[graph.target[descriptor_rows(content, parents)]].astype(np.int64)
-        keys = _keys(np.repeat(frontier[is_index] >> 32, counts), children)
-        keys = _once(keys[children != NULL])
-        keys = keys[_contains(linked, keys)]
-        frontier = keys[~_contains(reached, keys)]
+        keys = pair_keys(np.repeat(frontier[is_index] >> 32, counts), children)
+        keys = sorted_once(keys[children != NULL])
+        keys = keys[contains(linked, keys)]
+        frontier = keys[~contains(reached, keys)]
         reached = np.union1d(reached, frontier)
     return reached >> 32, (reached & 0xFFFFFFFF).astype(np.int32)
 
@@ -135,8 +137,8 @@ def basis_bytes(
     out = np.zeros((count, 2), np.int64)
     sharing.group_bytes(
         graph,
-        *_grouped(scopes, manifests, count),
-        *_grouped(extra_scopes, extra, count),
+        *grouped(scopes, manifests, count),
+        *grouped(extra_scopes, extra, count),
         role_mask,
         int(counts_foreign),
         np.empty((content.blob_count, 2), np.int64),
@@ -145,14 +147,14 @@ def basis_bytes(
     return words_to_ints(out)
 
 
-def _grouped(scopes: Array, rows: Array, count: int) -> tuple[Array, Array]:
+def grouped(scopes: Array, rows: Array, count: int) -> tuple[Array, Array]:
     """Return (int64[count + 1], int32[n]): the rows of each scope, in their order. O(n)."""
     start, order = np.zeros(count + 1, np.int64), np.empty(rows.shape[0], np.int32)
     descriptors.transpose(np.arange(rows.shape[0] + 1), scopes.astype(np.int32), start, order)
     return start, np.ascontiguousarray(rows[order])
 
 
-def _once(keys: Array) -> Array:
+def sorted_once(keys: Array) -> Array:
     """Return the different ones of some int64 keys, sorted: np.unique hashes first, which takes far longer."""
     keys = np.sort(keys)
     first = np.ones(keys.shape[0], bool)
@@ -160,12 +162,12 @@ def _once(keys: Array) -> Array:
     return np.asarray(keys[first])
 
 
-def _keys(scopes: Array, manifests: Array) -> Array:
+def pair_keys(scopes: Array, manifests: Array) -> Array:
     """Pack pairs of ids into int64 keys."""
     return (scopes.astype(np.int64) << 32) | manifests.astype(np.int64)
 
 
-def _contains(sorted_keys: Array, keys: Array) -> Array:
+def contains(sorted_keys: Array, keys: Array) -> Array:
     """Return which of ``keys`` occur in ``sorted_keys``."""
     if sorted_keys.size == 0:
         return np.zeros(keys.shape[0], bool)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from quotasim.accounting.basis import Basis, Scope, held_manifests, scope_names
+from quotasim.accounting.basis import Scope, pair_keys, scope_names, scope_of_repositories, sorted_once
 from quotasim.kernels import NULL, sharing
 from quotasim.kernels.layout import KIND_INDEX
 from quotasim.model.content import Content, descriptor_rows
@@ -180,29 +180,38 @@ def link_name(content: Content, names: Names, labels: dict[int, list[str]], link
     return f"{repository}@{content.digest(int(content.graph().own[names.links.second[link]]))}"
 
 
-def _groups(content: Content, names: Names, state: State, by: By) -> tuple[list[str], Array, Array]:
-    """Return (names, indptr, manifests) of the rows of a grouping, in name order, manifests once a row."""
+def owned_links(content: Content, names: Names, state: State, by: By) -> tuple[list[str], Array, Array]:
+    """Return (names, owner int64[n], links int32[n]): the rows of a grouping in name order, and the links of each.
+
+    A link may belong to several images, and to one row of any other grouping. Rows of names that hold nothing now are
+    left out; the registry's one row is there always. O(links), for images O(links log links + descriptors of indexes).
+    """
     if by == "image":
         rows = image_rows(content, names, state)
         labels = first_tags(names, state)
         titles = [link_name(content, names, labels, link) for link in rows.root.tolist()]
         owner = np.repeat(np.arange(rows.root.size), np.diff(rows.indptr))
-        manifest = names.links.second[rows.links]
+        links = rows.links
     else:
         scope = {"registry": Scope.REGISTRY, "namespace": Scope.NAMESPACE, "repository": Scope.REPOSITORY}[by]
         titles = list(scope_names(names, scope))
-        owner, manifest = held_manifests(content, names, state, scope, Basis.REFERENCED)
-        if by != "registry":  # rows of names that hold nothing now are not shown
-            held = np.unique(owner)
-            titles = [titles[row] for row in held.tolist()]
-            owner = np.searchsorted(held, owner)
-    order = sorted(range(len(titles)), key=titles.__getitem__)
-    place = np.empty(len(order), np.int64)
+        links = np.flatnonzero(state.read("linked")).astype(np.int32)
+        owner = scope_of_repositories(names, scope, names.links.first[links])
+    held = np.bincount(owner, minlength=len(titles)) > 0
+    if by == "registry":
+        held[:] = True
+    order = sorted(np.flatnonzero(held).tolist(), key=titles.__getitem__)
+    place = np.zeros(len(titles), np.int64)
     place[order] = np.arange(len(order))
-    owner = place[owner] if owner.size else owner.astype(np.int64)
-    by_owner = np.argsort(owner, kind="stable")
-    indptr = np.searchsorted(owner[by_owner], np.arange(len(order) + 1)).astype(np.int64)
-    return [titles[k] for k in order], indptr, np.ascontiguousarray(manifest[by_owner], np.int32)
+    return [titles[k] for k in order], place[owner], links
+
+
+def _groups(content: Content, names: Names, state: State, by: By) -> tuple[list[str], Array, Array]:
+    """Return (names, indptr, manifests) of the rows of a grouping, in name order, manifests once a row."""
+    titles, owner, links = owned_links(content, names, state, by)
+    keys = sorted_once(pair_keys(owner, names.links.second[links]))
+    indptr = np.searchsorted(keys >> 32, np.arange(len(titles) + 1)).astype(np.int64)
+    return titles, indptr, (keys & 0xFFFFFFFF).astype(np.int32)
 
 
 def sharing_rows(content: Content, names: Names, state: State, by: By) -> list[SharingRow]:

@@ -6,6 +6,7 @@ dtypes when empty. Whole numbers are int64, or Int64 where a value may be missin
 2**63 - 1 makes its column one of exact Python ints.
 """
 
+from quotasim.frames.charge import chargeback
 from quotasim.frames.history import FIGURES, Every, events, monthly_replay, usage_over_time, usage_series
 from quotasim.frames.holdings import blobs, images, repositories
 from quotasim.frames.scenarios import UNITS, Start, Steps, differences, outcome, scenarios, steps_since
@@ -19,6 +20,7 @@ __all__ = [
     "Start",
     "Steps",
     "blobs",
+    "chargeback",
     "comparison",
     "differences",
     "events",

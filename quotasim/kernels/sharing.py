@@ -155,6 +155,79 @@ def share_groups(graph, indptr, manifest, stamp, count, rank, logical, unique, e
 
 
 @kernel
+def share_charge(
+    graph, scope, indptr, manifest, row, extra_indptr, extra, role_mask, record, logical, exclusive, attributed, loose
+):
+    """Split the charge of every scope between the players in it: the rows of a grouping that hold something there.
+
+    scope           int64[S+1]  scope s has the players scope[s] to scope[s + 1], in name order of their rows
+    indptr          int64[P+1]  player p holds manifest[indptr[p]:indptr[p + 1]], each once
+    manifest        int32[n]
+    row             int32[P]    the row that a player's bytes are added to
+    extra_indptr    int64[S+1], extra int32[k]: blobs that are charged in each scope whoever holds them, some perhaps
+                    held
+    role_mask       int64       the roles in which a manifest makes a blob count
+    record          int64[B, 4] -1, 0, 0 and the bytes for which a blob is charged, 0 where it is not; WRITTEN (scratch)
+    logical, exclusive, attributed  int64[R, 2] zero; WRITTEN, two-word totals of rows
+    loose           int64[1, 2] zero; WRITTEN, what no player holds
+    O(references of the players + extra)
+
+    A blob of ``size`` that ``n`` players of a scope hold is split as :func:`share_groups` splits it.
+    """
+    named = role_mask & ROLES_NAMED == ROLES_NAMED
+    skip = np.int64(0 if role_mask & ROLE_OWN else 1)
+    tick = np.int64(0)  # rises with every player and pass: what is in record[:, 0] says who was there last
+    for s in range(scope.shape[0] - 1):
+        begin = tick
+        for p in range(scope[s], scope[s + 1]):
+            for k in range(indptr[p], indptr[p + 1]):
+                _approach_records(graph, manifest, k, record)
+                m = np.int64(manifest[k])
+                first, listed = graph.indptr[m] - 1, np.int64(0)
+                for e in range(first + skip, _last(graph, m)):
+                    if e != first and not (named or graph.role[e] & role_mask):
+                        continue
+                    blob = np.int64(graph.own[m] if e == first else graph.target[e])
+                    listed += record[blob, 3]
+                    if record[blob, 0] != tick:
+                        # The first player of the scope finds what the scope before has left.
+                        record[blob, 1] = record[blob, 1] + 1 if record[blob, 0] >= begin else 1
+                        record[blob, 0] = tick
+                add_words(logical, row[p], listed)  # one manifest lists no more than int64 holds
+            tick += 1
+        second = tick
+        for p in range(scope[s], scope[s + 1]):
+            for k in range(indptr[p], indptr[p + 1]):
+                _approach_records(graph, manifest, k, record)
+                m = np.int64(manifest[k])
+                first, alone, part_of = graph.indptr[m] - 1, np.int64(0), np.int64(0)
+                for e in range(first + skip, _last(graph, m)):
+                    if e != first and not (named or graph.role[e] & role_mask):
+                        continue
+                    blob = np.int64(graph.own[m] if e == first else graph.target[e])
+                    if record[blob, 0] == tick:
+                        continue
+                    rank = record[blob, 2] if record[blob, 0] >= second else 0
+                    record[blob, 0] = tick
+                    record[blob, 2] = rank + 1
+                    size, holders = record[blob, 3], record[blob, 1]
+                    if holders == 1:
+                        alone += size
+                    else:
+                        share = size // holders
+                        part_of += share + np.int64(rank < size - share * holders)
+                add_words(exclusive, row[p], alone)
+                add_words(attributed, row[p], alone + part_of)
+            tick += 1
+        for k in range(extra_indptr[s], extra_indptr[s + 1]):
+            blob = np.int64(extra[k])
+            if record[blob, 0] < begin:
+                record[blob, 0] = tick
+                add_words(loose, 0, record[blob, 3])
+        tick += 1
+
+
+@kernel
 def sum_words(values, out):
     """Add int64 ``values`` up into the two-word total ``out`` (int64[1, 2], WRITTEN). O(n)."""
     for i in range(values.shape[0]):

@@ -1,9 +1,11 @@
 """``acr-basic``, ``acr-standard``, ``acr-premium``: Azure Container Registry."""
 
 from dataclasses import replace
+from decimal import Decimal
 from types import MappingProxyType
 
 from quotasim.accounting.basis import Basis, Scope
+from quotasim.accounting.price import Price
 from quotasim.accounting.quota import Refusal
 from quotasim.gc.policy import GcPolicy
 from quotasim.profiles.base import RegistryProfile, Source
@@ -19,6 +21,32 @@ def _doc(page: str, note: str) -> Source:
 def _assumed(note: str) -> Source:
     return Source("not documented", "assumed", "2026-11-23", note)
 
+
+def _price(fee_per_day: str, included: str) -> Price:
+    return Price(
+        currency="USD",
+        amount=Decimal("0.003"),
+        unit_bytes=parse_size("1 GiB"),
+        unit_days=1,
+        included_bytes=parse_size(included),
+        fee_per_day=Decimal(fee_per_day),
+    )
+
+
+# The vendor's example is of Basic alone. It says GB where its table of what is included says GiB, which is taken.
+_BASIC_PRICE = Source(
+    "https://learn.microsoft.com/ja-jp/azure/container-registry/container-registry-skus",
+    "doc",
+    "2026-11-26",
+    "its example of Basic: 0.167 USD a day with 10 GB included, and 0.003 USD a day for each of 15 GB above",
+)
+_OTHER_PRICES = Source(
+    "https://c3x.dev/resources/azure/azurerm_container_registry",
+    "assumed",
+    "2026-11-26",
+    "the fees of a third party's table (0.667, 1.667 USD a day, and the full fee for each replica); the storage above "
+    "what is included as in the vendor's example of Basic",
+)
 
 ACR_PREMIUM = RegistryProfile(
     name="acr-premium",
@@ -39,6 +67,7 @@ ACR_PREMIUM = RegistryProfile(
     uploads_purged_after=parse_duration("168h"),
     uploads_purged_every=parse_duration("24h"),
     replicas="billed",
+    price=_price("1.667", "500 GiB"),
     gc=GcPolicy(roots="ALL", referrers="follow", grace=parse_duration("5min"), honour_blob_links=True, rechecks=True),
     sources=MappingProxyType(
         {
@@ -90,6 +119,7 @@ ACR_PREMIUM = RegistryProfile(
             "write_lock_blocks_delete": _doc(
                 "container-registry-image-lock.md", "write-enabled false blocks deletion too"
             ),
+            "price": _OTHER_PRICES,
             "gc": _assumed("everything linked is a root; unreferenced blobs go after the same few minutes"),
             "loose_blobs_after": _assumed("what becomes of blobs that no manifest names is not said: they stay"),
             "restorable_for": _doc(
@@ -140,6 +170,7 @@ ACR_STANDARD = replace(
     limit=parse_size("40 TiB"),
     included=parse_size("100 GiB"),
     replicas="none",
+    price=_price("0.667", "100 GiB"),
 )
 
 ACR_BASIC = replace(
@@ -149,4 +180,6 @@ ACR_BASIC = replace(
     limit=parse_size("40 TiB"),
     included=parse_size("10 GiB"),
     replicas="none",
+    price=_price("0.167", "10 GiB"),
+    sources=MappingProxyType({**ACR_PREMIUM.sources, "price": _BASIC_PRICE}),
 )

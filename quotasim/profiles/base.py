@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from quotasim.accounting.basis import ALL_ROLES, Basis, Scope
+from quotasim.accounting.price import Price
 from quotasim.accounting.quota import Refusal
 from quotasim.errors import InvalidValue
 from quotasim.gc.policy import GcPolicy
@@ -148,6 +149,8 @@ class RegistryProfile:
     tag_needs_parts : whether a tag is put to a manifest only while its repository has every part of it: the config and
         layers that are not foreign, or the children.
     write_lock_blocks_delete : whether a lock against writing also forbids deletion.
+    price : what the vendor asks for what is charged, or None where it is software that one runs oneself, or nothing was
+        found.
     gc : the policy behind ``reclaimable_bytes`` and of ``plan_gc()`` without arguments, named ``"default"``.
     gc_policies : what else the kind's collector can be told to do, by name: ``plan_gc("delete-untagged")``.
     sources : one :class:`Source` for every field above.
@@ -205,6 +208,7 @@ class RegistryProfile:
     immutable_refusal: Refusal | None = None
     tag_needs_parts: bool = False
     write_lock_blocks_delete: bool = False
+    price: Price | None = None
     gc: GcPolicy = field(default_factory=GcPolicy)
     gc_policies: Mapping[str, GcPolicy] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     sources: Mapping[str, Source] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)

@@ -40,6 +40,12 @@ _NONE = {
     "review_jitter": _read("registry/storage/garbagecollect.go", "nothing waits"),
     "collect_every": _read("registry/storage/garbagecollect.go", "nothing is collected by itself"),
     "quarantine": _NO_SETTING,
+    "price": Source(
+        "distribution/distribution 0d6b721d, inferred",
+        "assumed",
+        "2026-11-26",
+        "software that one runs oneself: no price",
+    ),
     "replicas": _NO_SETTING,
     "referrer_refusal": _read("registry/", "no code looks at a subject"),
     "uploads_purged_after": _read(_UPLOADS, "uploadpurging.age, 168 h by default"),

@@ -1,12 +1,14 @@
 """``ecr``: Amazon Elastic Container Registry, private repositories. Little of its accounting is documented."""
 
+from decimal import Decimal
 from types import MappingProxyType
 
 from quotasim.accounting.basis import Basis, Scope
+from quotasim.accounting.price import Price
 from quotasim.accounting.quota import Refusal
 from quotasim.gc.policy import GcPolicy
 from quotasim.profiles.base import LIMIT_FIELDS, RegistryProfile, Source
-from quotasim.units import parse_duration
+from quotasim.units import parse_duration, parse_size
 
 _DELETE = "https://docs.aws.amazon.com/cli/latest/reference/ecr/batch-delete-image.html"
 _MUTABILITY = "https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html"
@@ -48,6 +50,7 @@ ECR = RegistryProfile(
     ),
     uploads_purged_after=parse_duration("168h"),
     uploads_purged_every=parse_duration("24h"),
+    price=Price(currency="USD", amount=Decimal("0.10"), unit_bytes=parse_size("1 GB"), unit_days=30),
     gc=GcPolicy(roots="ALL", referrers="follow", grace=parse_duration("1d"), honour_blob_links=True, rechecks=True),
     sources=MappingProxyType(
         {
@@ -101,6 +104,13 @@ ECR = RegistryProfile(
             **dict.fromkeys(LIMIT_FIELDS, _NO_LIMIT),
             "report_every": _assumed("a lag is assumed, no cache"),
             "gc_policies": _assumed("no other way of running the collector is modelled"),
+            "price": Source(
+                "https://cloudburn.io/blog/amazon-ecr-pricing",
+                "assumed",
+                "2026-11-26",
+                "a third party, of the vendor's page in March 2026: 0.10 USD per GB and month in US East, of "
+                "compressed layers; what is free for new accounts is left out",
+            ),
             "gc": _assumed("what no image names goes within a day"),
         }
     ),

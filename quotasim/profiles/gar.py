@@ -4,13 +4,15 @@ Its repository is the first component of a name here: what it calls an image is 
 specification.
 """
 
+from decimal import Decimal
 from types import MappingProxyType
 
 from quotasim.accounting.basis import Basis, Scope
+from quotasim.accounting.price import Price
 from quotasim.accounting.quota import Refusal
 from quotasim.gc.policy import GcPolicy
 from quotasim.profiles.base import LIMIT_FIELDS, RegistryProfile, Source
-from quotasim.units import parse_duration
+from quotasim.units import parse_duration, parse_size
 
 _DELETE = "https://cloud.google.com/sdk/gcloud/reference/artifacts/docker/images/delete"
 _CLEANUP = "Artifact Registry documentation, cleanup-policy-overview"
@@ -56,6 +58,13 @@ GAR = RegistryProfile(
     immutable_refusal=Refusal(400, None, "the repository's tags are immutable: {reference}"),
     uploads_purged_after=parse_duration("168h"),
     uploads_purged_every=parse_duration("24h"),
+    price=Price(
+        currency="USD",
+        amount=Decimal("0.10"),
+        unit_bytes=parse_size("1 GB"),
+        unit_days=30,
+        included_bytes=parse_size("0.5 GB"),
+    ),
     gc=GcPolicy(roots="ALL", referrers="pin", grace=parse_duration("1d"), honour_blob_links=True, rechecks=True),
     sources=MappingProxyType(
         {
@@ -112,6 +121,12 @@ GAR = RegistryProfile(
             **dict.fromkeys(LIMIT_FIELDS, _NO_LIMIT),
             "report_every": _assumed("a lag is assumed, no cache"),
             "gc_policies": _assumed("no other way of running the collector is modelled"),
+            "price": Source(
+                "https://cloud.google.com/artifact-registry/pricing",
+                "doc",
+                "2026-11-26",
+                "0.10 USD per GB and month above 0.5 GB, which are free once for a billing account",
+            ),
             "gc": _assumed("what no image names goes within a day"),
         }
     ),

@@ -95,6 +95,9 @@ GITLAB = RegistryProfile(
                 "docs/spec/gitlab/api.md", "sizes of groups are cached for 5 minutes, taken to run from the start"
             ),
             "gc_policies": _assumed("no other way of running the collector is modelled"),
+            "price": _assumed(
+                "software that one runs oneself; what GitLab.com asks for storage was not found by the byte"
+            ),
             "gc": _doc(_ONLINE_GC, "dangling: no tag, no parent list, no referrer; blobs without any manifest"),
         }
     ),

@@ -115,6 +115,7 @@ HARBOR = RegistryProfile(
             "backfill": _code(_QUOTA, "counted anew at once, not by and by"),
             "report_every": _code(_QUOTA, "the row is shown as it is"),
             "gc_policies": _assumed("no other way of running the collector is modelled"),
+            "price": _assumed("software that one runs oneself: it has no price"),
             "gc": _code(
                 _GC,
                 "delete_untagged and a window of 2 h by default; links idle for longer go too. That the window also "

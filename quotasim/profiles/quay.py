@@ -117,6 +117,7 @@ QUAY = RegistryProfile(
             ),
             "report_every": _code(_QUOTA, "the row is shown as it is"),
             "gc_policies": _assumed("no other way of running the collector is modelled"),
+            "price": _assumed("software that one runs oneself; what Quay.io asks was not found by the byte"),
             "gc": _code(_GC, "kept: with a tag, expired ones within the time machine too, a parent or a referrer"),
         }
     ),

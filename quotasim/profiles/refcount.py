@@ -52,6 +52,7 @@ REFCOUNT = RegistryProfile(
                 "delete_by_tag",
                 "tag_needs_parts",
                 "write_lock_blocks_delete",
+                "price",
                 "gc",
                 "gc_policies",
                 "loose_blobs_after",

@@ -96,6 +96,7 @@ ZOT = RegistryProfile(
                 "delete-referrers, deleteReferrers of a retention policy: what has a subject goes once that has gone,"
                 " round after round until nothing does; tags do not save it (one with several is left there)",
             ),
+            "price": _assumed("software that one runs oneself: it has no price"),
             "gc": _code(_GC, "untagged, in no index, without a subject, older than the delay; then blobs as old"),
         }
     ),

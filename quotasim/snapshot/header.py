@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from quotasim.accounting.basis import Basis, Scope
+from quotasim.accounting.price import Price
 from quotasim.accounting.quota import Refusal
 from quotasim.errors import InvalidValue
 from quotasim.profiles.base import Backfill, RegistryProfile
@@ -124,6 +125,8 @@ def profile_as_json(profile: RegistryProfile) -> dict[str, Any]:
     for name, value in plain.items():
         if isinstance(value, Refusal | Backfill):
             plain[name] = asdict(value)
+        if isinstance(value, Price):  # JSON's numbers are no decimals: amounts are text
+            plain[name] = msgspec.to_builtins(value)
     plain["gc_policies"] = {name: asdict(policy) for name, policy in profile.gc_policies.items()}
     plain["sources"] = {name: asdict(source) for name, source in profile.sources.items()}
     return plain

@@ -5,6 +5,7 @@ from scratch each time it is asked for, in Python integers, so that it is slow a
 hold the engine against it; `test_oracle.py` holds it against numbers worked out by hand.
 """
 
+from .charge import NOBODY, charge_rows
 from .content import Blob, GcRules, Manifest, Rules, image, index, namespace_of
 from .marking import CollectionAborted, GcPlan, Marking
 from .registry import Locked, NotThere, Refused
@@ -15,6 +16,7 @@ from .runs import Run
 from .timeline import changes, run_out
 
 __all__ = [
+    "NOBODY",
     "Blob",
     "CollectionAborted",
     "Decision",
@@ -32,6 +34,7 @@ __all__ = [
     "Rules",
     "Run",
     "changes",
+    "charge_rows",
     "decide",
     "exclusive_bytes",
     "exclusive_rest",
