@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import time
+from decimal import Decimal
 
 import pyarrow.parquet as pq
 import pytest
@@ -169,6 +170,93 @@ def test_df_under_another_profile_counts_by_its_rules(snapshot):
     assert other["profile"] == "refcount"
     assert other["limit_bytes"] is None
     assert other["charged_bytes"] - own["charged_bytes"] == own["foreign_bytes"] > 0
+
+
+SPLIT_ROW = ["name", "charged_bytes", "cost", "logical_bytes", "exclusive_bytes", "attributed_bytes"]
+SPLITS = pytest.mark.parametrize("split", ["attributed", "exclusive", "logical"])
+
+
+@SPLITS
+@pytest.mark.parametrize("profile", ["acr-premium", "ecr", "harbor"])
+def test_df_splits_the_charge_and_the_bill(snapshot, split, profile):
+    arguments = ("df", snapshot, "--by", "namespace", "--profile", profile)
+    document = quotasim(*arguments, "--split", split, "--format", "json").json
+    registry = qs.load(snapshot).under(profile)
+    usage, expected = registry.usage(), registry.chargeback("namespace")
+    assert list(document)[:5] == HEADER
+    assert {key: document[key] for key in FIGURES} == {key: getattr(usage, key) for key in FIGURES}
+    assert (document["by"], document["split"], document["days"]) == ("namespace", split, 30)
+    assert [list(row) for row in document["rows"]] == [SPLIT_ROW] * len(document["rows"])
+    assert [row["name"] for row in document["rows"]] == [row.name for row in expected]
+    charged = [getattr(row, f"{split}_bytes") for row in expected]
+    assert [row["charged_bytes"] for row in document["rows"]] == charged
+    assert document["total_bytes"] == sum(charged)
+    assert document["difference_bytes"] == sum(charged) - usage.charged_bytes
+    people = quotasim(*arguments, "--split", split).out
+    meaning = {
+        "attributed": "this adds up to the charge",
+        "exclusive": f"this leaves {qs.format_bytes(-document['difference_bytes'])} of shared bytes",
+        "logical": f"this bills {qs.format_bytes(document['difference_bytes'])} more than is charged",
+    }
+    assert meaning[split] in people
+    assert all(name in people for name in ("team-a", "total", "part", " %"))
+    keys = ("currency", "bill", "total_cost", "price_source", "price_read_on")
+    if profile == "harbor":
+        assert {document[key] for key in keys} | {row["cost"] for row in document["rows"]} == {None}
+        assert "has no price" in people
+        assert "cost" not in people
+    else:
+        source = registry.profile.sources["price"]
+        assert [document[key] for key in ("price_source", "price_read_on")] == [source.where, source.read_on]
+        assert (document["currency"], document["bill"]) == ("USD", str(registry.bill()))
+        assert sum(Decimal(row["cost"]) for row in document["rows"]) == Decimal(document["total_cost"])
+        assert (document["total_cost"] == document["bill"]) == (document["difference_bytes"] == 0)
+        assert f"cost {registry.bill()} USD. The price: {source.where}, read on {source.read_on}." in people
+    if split == "attributed":
+        assert document["difference_bytes"] == 0
+        assert [row["cost"] for row in document["rows"]] == [row.cost and str(row.cost) for row in expected]
+
+
+def test_every_format_has_the_same_split(snapshot):
+    arguments = ("df", snapshot, "--by", "repository", "--split", "logical", "--format")
+    rows = quotasim(*arguments, "json").json["rows"]
+    assert list(csv.DictReader(io.StringIO(quotasim(*arguments, "csv").out))) == [
+        {key: str(value) for key, value in row.items()} for row in rows
+    ]
+    table = pq.read_table(io.BytesIO(quotasim(*arguments, "parquet").content))
+    assert table.to_pylist() == [row | {"cost": Decimal(row["cost"])} for row in rows]
+    assert str(table.schema.field("cost").type) == "decimal128(38, 6)"
+    assert json.loads(table.schema.metadata[b"quotasim"])["split"] == "logical"
+
+
+def test_without_a_price_the_costs_are_missing_in_every_format(snapshot):
+    arguments = ("df", snapshot, "--split", "exclusive", "--profile", "quay", "--format")
+    assert [row["cost"] for row in csv.DictReader(io.StringIO(quotasim(*arguments, "csv").out))] == [""]
+    table = pq.read_table(io.BytesIO(quotasim(*arguments, "parquet").content))
+    assert table["cost"].to_pylist() == [None]
+    assert str(table.schema.field("cost").type) == "decimal128(38, 6)"
+
+
+def test_people_see_the_largest_part_first_and_what_is_nobodys_last(tmp_path):
+    registry = qs.Registry("harbor", start="2026-01-01")
+    for name, size in (("a/one:1", 1_000), ("b/two:1", 50_000)):
+        registry.push(name, qs.Image([qs.Blob.synthetic(name, size)]))
+    registry.upload("a/one", qs.Blob.synthetic("loose", 900_000))
+    registry.save(tmp_path / "snapshot")
+    lines = quotasim("df", tmp_path / "snapshot", "--by", "namespace", "--split", "attributed").out.splitlines()
+    names = [line.split()[0] for line in lines if line.endswith(" %")]
+    assert names == ["b", "a", "(unattributed)", "total"]
+    whole = quotasim("df", tmp_path / "snapshot", "--split", "attributed").out
+    assert "the registry" in whole
+
+
+def test_an_empty_registry_costs_its_fee(tmp_path):
+    qs.Registry("acr-basic", start="2026-01-01").save(tmp_path / "snapshot")
+    arguments = ("df", tmp_path / "snapshot", "--by", "image", "--split", "attributed")
+    document = quotasim(*arguments, "--format", "json").json
+    assert [(row["name"], row["cost"]) for row in document["rows"]] == [("(unattributed)", "5.010000")]
+    assert (document["bill"], document["charged_bytes"]) == ("5.010000", 0)
+    assert "(unattributed)" in quotasim(*arguments).out
 
 
 def test_why_has_the_contracts_keys(snapshot):
@@ -405,6 +493,7 @@ def test_wrong_usage_is_told_apart(snapshot, root, tmp_path):
     failed(quotasim("frobnicate"), 2)
     failed(quotasim("df", snapshot, "--by", "layer"), 2)
     failed(quotasim("df", snapshot, "--format", "xml"), 2)
+    assert "attributed" in failed(quotasim("df", snapshot, "--split", "equal"), 2)
     failed(quotasim("simulate"), 2)
     failed(quotasim("why", snapshot, "not a reference"), 2)
     assert "--delete REFERENCE" in failed(quotasim("preview", snapshot), 2)

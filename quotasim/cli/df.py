@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import typer
 
 from quotasim.cli.options import PROFILE_HELP, FormatOption, OutputOption, SnapshotArgument
 from quotasim.cli.output import ColumnKind, Report, Table, chosen_format, emit, header, heading
 from quotasim.cli.progress import working
+
+if TYPE_CHECKING:
+    from quotasim.registry import Registry
 
 ROW_COLUMNS: dict[str, ColumnKind] = {
     "name": "text",
@@ -49,10 +52,14 @@ def df(
         Literal["registry", "namespace", "repository", "image"],
         typer.Option("--by", help="What a row is."),
     ] = "registry",
+    split: Annotated[
+        Optional[Literal["attributed", "exclusive", "logical"]],  # noqa: UP045
+        typer.Option("--split", help="Split what is charged, and its cost, between the rows, by these bytes."),
+    ] = None,
     format: FormatOption = None,
     output: OutputOption = None,
 ) -> None:
-    """Where the bytes are: logical, unique, exclusive, shared, attributed; charged and stored."""
+    """Where the bytes are: logical, unique, exclusive, shared, attributed; charged and stored; and who pays."""
     chosen_format(format, output)
     with working("counting"):
         from quotasim.registry import load
@@ -61,8 +68,19 @@ def df(
         if profile is not None:
             registry = registry.under(profile)
         usage = asdict(registry.usage())
-        rows = [asdict(row) for row in registry.df(by)]
-    figures = {key: value for key, value in usage.items() if key not in ("as_of", "profile")}
+        figures = {key: value for key, value in usage.items() if key not in ("as_of", "profile")}
+        if split is not None:
+            from quotasim.cli.charge import charge_report
+
+            report = charge_report(registry, by, split, figures)
+        else:
+            rows = [asdict(row) for row in registry.df(by)]
+            report = _report(registry, by, figures, rows)
+    emit(report, format, output)
+
+
+def _report(registry: Registry, by: str, figures: dict[str, Any], rows: list[dict[str, Any]]) -> Report:
+    """Return the report without ``--split``."""
     table = Table(ROW_COLUMNS, rows)
     meanings = [
         {"figure": key.removesuffix("_bytes"), "bytes": figures[key], "meaning": meaning}
@@ -78,4 +96,4 @@ def df(
     if by != "registry":
         largest_first = sorted(rows, key=lambda row: (-row["attributed_bytes"], row["name"]))
         blocks.append(Table(ROW_COLUMNS, largest_first, title=f"by {by}, the largest share first"))
-    emit(Report({**header(registry), **figures, "by": by, "rows": rows}, table, blocks), format, output)
+    return Report({**header(registry), **figures, "by": by, "rows": rows}, table, blocks)

@@ -30,7 +30,7 @@ SCHEMA_VERSION: Final = 1
 Format = Literal["table", "json", "csv", "parquet"]
 _SUFFIXES: Final[dict[str, Format]] = {".json": "json", ".csv": "csv", ".parquet": "parquet"}
 
-ColumnKind = Literal["text", "texts", "bytes", "count", "ratio", "figure"]
+ColumnKind = Literal["text", "texts", "bytes", "count", "ratio", "figure", "money"]
 
 _FORMULA_STARTS: Final = ("=", "+", "-", "@")
 _INT64_MAX: Final = 2**63 - 1
@@ -71,8 +71,8 @@ class Table:
     Attributes
     ----------
     columns : the kind of each column by its name, in order.
-    rows : values by column: str, list of str (``texts``), int, float, words about a figure (``figure``), or None where
-        there is no such figure.
+    rows : values by column: str, list of str (``texts``), int, float, words about a figure (``figure``), Decimal
+        (``money``), or None where there is no such figure.
     title : above the table for people.
     """
 
@@ -199,7 +199,7 @@ def _parquet(report: Report) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = {"text": pa.string(), "texts": pa.list_(pa.string()), "ratio": pa.float64()}
+    types = {"text": pa.string(), "texts": pa.list_(pa.string()), "ratio": pa.float64(), "money": pa.decimal128(38, 6)}
     columns = {}
     for name, kind in report.data.columns.items():
         values = [row[name] for row in report.data.rows]
