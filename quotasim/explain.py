@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from quotasim import lookup
-from quotasim.accounting import sharing
+from quotasim.accounting import breakdown, sharing
 from quotasim.accounting.reporting import reported_bytes, seen_from, shown_at
 from quotasim.accounting.selection import Hazard, tags_of
 from quotasim.engine import Engine
@@ -40,11 +40,7 @@ def why(engine: Engine, reference: str, link: int, exclusive: int) -> Why:
     order = np.argsort(rows.links, kind="stable")
     row_of_link, sorted_links = owner[order], rows.links[order]
 
-    mine = np.flatnonzero(rows.root == link)
-    if mine.size:  # a root: everything of its row
-        members = rows.links[rows.indptr[mine[0]] : rows.indptr[mine[0] + 1]]
-    else:  # a child or a referrer without a tag: itself and what it reaches
-        members = np.flatnonzero(sharing.reached(content, names, state, np.array([link])))
+    members = sharing.members_of(content, names, state, rows, link)
     manifests = names.links.second[members]
     roles: dict[int, int] = {}
     for manifest in manifests.tolist():
@@ -74,7 +70,7 @@ def why(engine: Engine, reference: str, link: int, exclusive: int) -> Why:
                 others.append(titles[row])
         known = graph.flags[blob] & layout.FLAG_UNKNOWN_SIZE == 0
         size = int(graph.size[blob]) if known else None
-        blobs.append(HeldBlob(content.digest(blob), size, _role_name(role), len(held), tuple(sorted(others))))
+        blobs.append(HeldBlob(content.digest(blob), size, role_name(role), len(held), tuple(sorted(others))))
     blobs.sort(key=lambda held: (-(held.size or 0), held.digest))
     unique = exact_sum(graph.size[np.fromiter(roles, np.int64, len(roles))])
     repository = names.repositories.values[names.links.first[link]]
@@ -105,7 +101,7 @@ def _links_by_manifest(engine: Engine):  # type: ignore[no-untyped-def]
     return links_of
 
 
-def _role_name(role: int) -> str:
+def role_name(role: int) -> str:
     """Return the roles of a blob in words."""
     names = [(layout.ROLE_OWN, "manifest"), (int(Role.CONFIG), "config"), (int(Role.LAYER), "layer")]
     return "+".join(name for bit, name in names if role & bit)
@@ -133,13 +129,30 @@ def preview(registry: Registry, remove: Callable[[Registry], DeleteResult], haza
         & (untouched.engine.state.read("linked") != 0)
     )
     collected = {lookup.link_label(registry.engine, link) for link in gone.tolist()} - set(at_once)
+    deleted = (*at_once, *sorted(collected))
+    links = np.array([lookup.link_labelled(registry.engine, label) for label in deleted], np.int64)
+    parts = breakdown.break_down(
+        registry.engine.content,
+        registry.engine.names,
+        links,
+        (registry.engine.ledger, registry.engine.state),
+        (changed.engine.ledger, changed.engine.state),
+        counts_foreign=registry.profile.counts_foreign,
+    )
+    freed = before.charged_bytes - after["charged_bytes"]
     return Preview(
-        freed_charged_bytes=before.charged_bytes - after["charged_bytes"],
+        freed_charged_bytes=freed,
         freed_stored_bytes=before.stored_bytes - after["stored_bytes"],
         already_reclaimable_bytes=before.stored_bytes - idle,
         timeline=tuple(_timeline(changed.engine, first, before.charged_bytes, before.stored_bytes, before.as_of)),
-        deleted=(*at_once, *sorted(collected)),
+        deleted=deleted,
         hazards=hazards,
+        logical_bytes=parts.logical_bytes,
+        repeated_bytes=parts.repeated_bytes,
+        uncharged_bytes=parts.uncharged_bytes,
+        shared_bytes=parts.shared_bytes,
+        kept_bytes=parts.kept_bytes,
+        other_freed_bytes=freed - parts.freed_bytes,
     )
 
 

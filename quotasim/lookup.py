@@ -108,6 +108,13 @@ def link_label(engine: Engine, link: int) -> str:
     return f"{names.repositories.values[names.links.first[link]]}@{digest_of(engine, link)}"
 
 
+def link_labelled(engine: Engine, label: str) -> int:
+    """Return the link that :func:`link_label` names so, whether or not it is linked now."""
+    repository, digest = label.rsplit("@", 1)
+    names = engine.names
+    return names.links.find(names.repositories.find(repository), engine.content.find_manifest(digest))
+
+
 def repository_row(engine: Engine, repository: str) -> int:
     """Return the row of a repository by name; raises UnknownRepository. O(events): a name that only another branch has
     heard of has its row, and is not here.

@@ -190,6 +190,15 @@ class Preview:
     timeline : the totals each time one of them changes, from now on.
     deleted : manifests that go because of it, at once or by later collection, as ``repository@digest``.
     hazards : what it would break or take along.
+    logical_bytes : of ``deleted``, each one's distinct blobs, as if nothing were shared. What follows says where they
+        stay: ``freed_charged_bytes = logical_bytes - repeated_bytes - uncharged_bytes - shared_bytes - kept_bytes +
+        other_freed_bytes``.
+    repeated_bytes : what several of ``deleted`` have in common: the charge counts it once in each of its scopes.
+    uncharged_bytes : of the rest, what was not charged: foreign layers; what no tag needs, where tags decide.
+    shared_bytes : of the rest, what stays charged, and other manifests hold.
+    kept_bytes : of the rest, what stays charged although no manifest holds it: uploaded by itself, or kept on the disk.
+    other_freed_bytes : what the charge loses besides: of manifests that lose their tags and stay, where tags decide;
+        what collection takes without this deletion, where the disk is charged.
     """
 
     freed_charged_bytes: int
@@ -198,3 +207,9 @@ class Preview:
     timeline: tuple[TimelineRow, ...]
     deleted: tuple[str, ...]
     hazards: tuple[Hazard, ...]
+    logical_bytes: int
+    repeated_bytes: int
+    uncharged_bytes: int
+    shared_bytes: int
+    kept_bytes: int
+    other_freed_bytes: int

@@ -508,6 +508,11 @@ class Pair:
         kept = set(branch.links) | (at_once - set(rest.links))
         gone = set(self.oracle.links) - kept
         assert set(promise.deleted) == {f"{repository}@{digest}" for repository, digest in gone}
+        parts = oracle.stays(self.oracle, branch, gone)
+        assert {name: getattr(promise, name) for name in parts} == parts
+        stay = sum(parts[name] for name in ("repeated_bytes", "uncharged_bytes", "shared_bytes", "kept_bytes"))
+        freed = parts["logical_bytes"] - stay + parts["other_freed_bytes"]
+        assert promise.freed_charged_bytes == freed
 
     def exclusive(self, references: list[str]) -> None:
         """Compare the exclusive bytes of a set of references."""

@@ -18,6 +18,7 @@ from quotasim.kernels.layout import Ledger as LedgerArrays
 from quotasim.model.columns import Column
 from quotasim.model.content import Content
 from quotasim.model.names import Names, empty_table
+from quotasim.model.state import State
 from quotasim.model.totals import int_to_words, words_to_ints
 
 Array = npt.NDArray[Any]
@@ -150,6 +151,19 @@ class Ledger:
     def used(self) -> list[int]:
         """Return the charged bytes of every scope row, exact."""
         return words_to_ints(self._used.read())
+
+    def charges(self, graph: Graph, state: State, scope: Array, blob: Array, *, counts_foreign: bool) -> Array:
+        """Return which blobs are charged in which scopes now: bool[n] of int64[n] each.
+
+        O(n); where the rule has counts of its own, O(pairs) once after a bulk load.
+        """
+        if self.mode == layout.MODE_COUNTS:
+            pair = self._rows.index(graph).find_all(scope, blob)
+            count = self._count.read()
+            known = (pair != NULL) & (pair < count.shape[0])  # another branch's pairs have no count here
+            return np.asarray(known & (count[np.where(known, pair, 0)] > 0) if count.size else known)
+        charged = state.read("stored" if self.mode == layout.MODE_STORED else "holders")[blob] > 0
+        return np.asarray(charged & (counts_foreign | ((graph.flags[blob] & layout.FLAG_FOREIGN) == 0)))
 
     def drifts(self) -> list[int]:
         """Return by how much the vendor's own counter differs from the charge in every scope row, exact."""

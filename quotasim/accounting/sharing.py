@@ -160,6 +160,14 @@ def reached(content: Content, names: Names, state: State, links: Array) -> Array
         mask[frontier] = True
 
 
+def members_of(content: Content, names: Names, state: State, rows: ImageRows, link: int) -> Array:
+    """Return the links that belong to the image rooted at ``link``; of a link that is no root, what it reaches."""
+    mine = np.flatnonzero(rows.root == link)
+    if mine.size:
+        return rows.links[rows.indptr[mine[0]] : rows.indptr[mine[0] + 1]]
+    return np.flatnonzero(reached(content, names, state, np.array([link])))
+
+
 def first_tags(names: Names, state: State) -> dict[int, list[str]]:
     """Return the sorted tag labels of every tagged link. O(tags)."""
     labels: dict[int, list[str]] = {}

@@ -31,6 +31,16 @@ SHOWN_COLUMNS: dict[str, ColumnKind] = {
     "cause": "text",
 }
 
+PARTS = (
+    "logical_bytes",
+    "repeated_bytes",
+    "uncharged_bytes",
+    "shared_bytes",
+    "kept_bytes",
+    "other_freed_bytes",
+)
+"""From the bytes of what goes, each image on its own, to what is freed of the charge."""
+
 _SHOWN_AFFECTED = 3
 
 
@@ -77,6 +87,7 @@ def preview(
         "freed_charged_bytes": answer.freed_charged_bytes,
         "freed_stored_bytes": answer.freed_stored_bytes,
         "already_reclaimable_bytes": answer.already_reclaimable_bytes,
+        **{name: getattr(answer, name) for name in PARTS},
         "timeline": timeline,
         "deleted": answer.deleted,
         "hazards": hazards,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from quotasim.errors import DigestConflict, InvalidDigest, ManifestTooLarge
 from quotasim.kernels import NULL, descriptors
-from quotasim.kernels.layout import FLAG_FOREIGN, FLAG_SHA512, FLAG_UNKNOWN_SIZE, Graph
+from quotasim.kernels.layout import FLAG_FOREIGN, FLAG_SHA512, FLAG_UNKNOWN_SIZE, KIND_INDEX, ROLE_OWN, Graph
 from quotasim.model.columns import Appendable
 from quotasim.model.digests import SHA512, DigestArray, DigestTable, digests_from_strings, format_digest, format_digests
 from quotasim.model.names import StringIndex
@@ -476,3 +476,23 @@ def descriptor_rows(content: Content, manifests: Sequence[int] | Array) -> Array
     rows = np.asarray(manifests, np.int64)
     indptr = content.graph().indptr
     return _ranges(indptr[rows], indptr[rows + 1])
+
+
+def named_blobs(content: Content, manifests: Array) -> tuple[Array, Array, Array]:
+    """Return the blobs of some manifests: its own bytes and, of an image, what it names, each once.
+
+    Returns
+    -------
+    (places in ``manifests`` int64[n], blob rows int64[n], ROLE_* bits uint8[n]). O(descriptors of them).
+    """
+    graph = content.graph()
+    own = np.full(manifests.shape[0], ROLE_OWN, np.uint8)
+    place = np.flatnonzero(graph.kind[manifests] != KIND_INDEX)
+    images = manifests[place]
+    rows = descriptor_rows(content, images)
+    named = np.repeat(place, graph.indptr[images + 1] - graph.indptr[images])
+    return (
+        np.concatenate((np.arange(manifests.shape[0]), named)),
+        np.concatenate((graph.own[manifests], graph.target[rows])).astype(np.int64),
+        np.concatenate((own, graph.role[rows])),
+    )

@@ -13,7 +13,7 @@ from .requests import NotRestorable, OracleRegistry
 from .retention import Decision, KeepRule, decide, retain
 from .rows import Row, exclusive_bytes, exclusive_rest, rows
 from .runs import Run
-from .timeline import changes, run_out
+from .timeline import changes, run_out, stays
 
 __all__ = [
     "NOBODY",
@@ -44,4 +44,5 @@ __all__ = [
     "retain",
     "rows",
     "run_out",
+    "stays",
 ]

@@ -1,9 +1,10 @@
-"""The totals of a registry at each instant at which something happens by itself: what a preview promises."""
+"""What a preview promises: the totals at each instant at which something happens by itself, and what stays."""
 
 from __future__ import annotations
 
 import contextlib
 
+from .figures import Figures, Link
 from .marking import CollectionAborted
 from .requests import OracleRegistry
 
@@ -43,3 +44,38 @@ def changes(totals: Totals, since: OracleRegistry) -> Totals:
         if now != last:
             found[at] = last = now
     return found
+
+
+def charged(registry: Figures) -> set[tuple[str, str]]:
+    """Return every (scope, blob) that the rules charge."""
+    rules = registry.rules
+    return {
+        (name, blob)
+        for name in registry.scopes(rules.scope)
+        for blob in registry.basis_blobs(rules.scope, name, rules.basis)
+        if registry.counts(blob, name)
+    }
+
+
+def stays(before: Figures, after: Figures, gone: set[Link]) -> dict[str, int]:
+    """Say where the bytes of the links that go stay, and what is charged no more besides."""
+
+    def size(pairs: set[tuple[str, str]]) -> int:
+        return sum(before.blobs[blob].bytes for _, blob in pairs)
+
+    named = [
+        (before.scope_name(before.rules.scope, repository), blob)
+        for repository, digest in gone
+        for blob in before.manifests[digest].blobs()
+    ]
+    logical, once = sum(before.blobs[blob].bytes for _, blob in named), set(named)
+    was, left = charged(before), charged(after)
+    held = {(scope, blob) for scope, blob in once & was & left if after.holders(blob)}
+    return {
+        "logical_bytes": logical,
+        "repeated_bytes": logical - size(once),
+        "uncharged_bytes": size(once - was),
+        "shared_bytes": size(held),
+        "kept_bytes": size((once & was & left) - held),
+        "other_freed_bytes": size(was - left - once),
+    }
