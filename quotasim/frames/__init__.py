@@ -7,13 +7,15 @@ dtypes when empty. Whole numbers are int64, or Int64 where a value may be missin
 """
 
 from quotasim.frames.charge import chargeback
+from quotasim.frames.explanations import DELETION_STEPS, deletion, holders
 from quotasim.frames.history import FIGURES, Every, events, monthly_replay, usage_over_time, usage_series
-from quotasim.frames.holdings import blobs, images, repositories
+from quotasim.frames.holdings import blobs, images, repositories, sharing
 from quotasim.frames.scenarios import UNITS, Start, Steps, differences, outcome, scenarios, steps_since
 from quotasim.frames.selections import selection
 from quotasim.frames.studies import comparison, quantiles
 
 __all__ = [
+    "DELETION_STEPS",
     "FIGURES",
     "UNITS",
     "Every",
@@ -22,8 +24,10 @@ __all__ = [
     "blobs",
     "chargeback",
     "comparison",
+    "deletion",
     "differences",
     "events",
+    "holders",
     "images",
     "monthly_replay",
     "outcome",
@@ -31,6 +35,7 @@ __all__ = [
     "repositories",
     "scenarios",
     "selection",
+    "sharing",
     "steps_since",
     "usage_over_time",
     "usage_series",

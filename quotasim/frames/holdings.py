@@ -24,6 +24,25 @@ def _figures(rows: Sequence[SharingRow]) -> dict[str, Array]:
     return {name: exact([getattr(row, name) for row in rows]) for name in names}
 
 
+def sharing(rows: Sequence[SharingRow]) -> pd.DataFrame:
+    """One row a row of :meth:`quotasim.Registry.df`, in the same order.
+
+    Returns
+    -------
+    A frame of ``name`` (str), ``logical_bytes``, ``unique_bytes``, ``exclusive_bytes``, ``shared_bytes``,
+    ``attributed_bytes``.
+
+    Examples
+    --------
+    >>> from quotasim import Blob, Image, Registry
+    >>> registry = Registry("acr-premium", start="2026-01-01")
+    >>> pushed = registry.push("team/app:1", Image([Blob.synthetic("layer", 1000)]))
+    >>> sharing(registry.df(by="namespace"))["name"].tolist()
+    ['team']
+    """
+    return pd.DataFrame({"name": text([row.name for row in rows]), **_figures(rows)})
+
+
 def images(engine: Engine) -> pd.DataFrame:
     """One row an image: a root manifest of a repository, with all that belongs to it; sorted by name.
 
