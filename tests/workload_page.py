@@ -148,11 +148,8 @@ def draw(found: Halves, file: str | os.PathLike[str] | IO[bytes]) -> None:
             loc="left",
         )
     figure = axes[0].get_figure(root=True)
-    handles, labels = axes[0].get_legend_handles_labels()
     title = "numbers: the largest difference of two curves, as a part of 1 (Kolmogorov and Smirnov)"
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9, title=title, title_fontsize=8.5
-    )
+    figure.legends[0].set_title(title, prop={"size": 8.5})
     save(figure, file)
 
 

@@ -49,7 +49,7 @@ def distributions(frame: pd.DataFrame, axes: Sequence[Axes] | None = None) -> li
     frame : of :func:`quotasim.frames.quantiles` or :func:`quotasim.workloads.report`: ``measure``, ``share``, and a
         column for each history, at most four; all shares should be there, in order. The second is drawn below the
         others.
-    axes : one for each measure; by default of a new figure, two beside each other.
+    axes : one for each measure; by default of a new figure, two beside each other, with a legend below them.
 
     Returns
     -------
@@ -63,6 +63,7 @@ def distributions(frame: pd.DataFrame, axes: Sequence[Axes] | None = None) -> li
     histories = [name for name in frame.columns if name not in ("measure", "share")]
     if len(histories) > len(_HISTORIES):
         raise InvalidValue("frame", histories, f"at most {len(_HISTORIES)} histories")
+    drawn: Figure | None = None
     if axes is None:
         rows = -(-len(measures) // 2)
         figure = Figure(figsize=(NOTEBOOK_WIDTH, 2.7 * rows + 0.5), layout="constrained")
@@ -70,6 +71,7 @@ def distributions(frame: pd.DataFrame, axes: Sequence[Axes] | None = None) -> li
         for spare in chosen[len(measures) :]:
             spare.set_visible(False)
         chosen = chosen[: len(measures)]
+        drawn = figure
     else:
         chosen = list(axes)
     if len(chosen) != len(measures):
@@ -95,9 +97,13 @@ def distributions(frame: pd.DataFrame, axes: Sequence[Axes] | None = None) -> li
         if scale == "log" and low < high:
             ax.set_xlim(low / 1.15, high * 1.15)
         ax.set_xlabel(label)
+        ax.set_ylabel("share up to this (%)")
         ax.set_ylim(0, 101)
         ax.set_yticks([0, 25, 50, 75, 100])
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(color="#E6E6E6", linewidth=0.6)
         ax.set_axisbelow(True)
+    if drawn is not None and chosen:
+        lines, labels = chosen[0].get_legend_handles_labels()
+        drawn.legend(lines, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return chosen

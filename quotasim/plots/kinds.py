@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from quotasim.plots.style import CHARGED, REPORTED, STORED, new_figure, prefix_of, unit_of
+from quotasim.plots.style import CHARGED, REPORTED, STORED, byte_axis, new_figure
 from quotasim.units import format_bytes
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def comparison(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         return axes
     names = ("charged_bytes", "reported_bytes", "stored_bytes")
     largest = max(float(frame[name].max()) for name in names)
-    unit = unit_of(largest)
+    unit = byte_axis(axes.xaxis, largest, "usage", note="; the number is the charge")
     places = np.arange(len(frame))
     charged, reported, stored = (frame[name].to_numpy(np.float64) / unit for name in names)
     axes.barh(places, stored, 0.74, label="stored: on the registry's disk", **STORED)
@@ -64,7 +64,6 @@ def comparison(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     axes.tick_params(axis="y", length=0, labelsize=8.5)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.16 * largest / unit if largest else 1)
-    axes.set_xlabel(f"usage ({prefix_of(unit)}); the number is the charge")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.grid(axis="x", color="#E6E6E6", linewidth=0.6)
     axes.set_axisbelow(True)

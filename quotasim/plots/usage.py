@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import NullLocator
 
 from quotasim.errors import InvalidValue
 from quotasim.plots.marks import annotate_events, staggered
@@ -22,9 +22,8 @@ from quotasim.plots.style import (
     STORED,
     Array,
     Style,
+    byte_axis,
     new_figure,
-    prefix_of,
-    unit_of,
 )
 from quotasim.units import format_bytes
 
@@ -74,7 +73,7 @@ def usage(
 
     Returns
     -------
-    The Axes.
+    The Axes. :func:`quotasim.plots.legend` says above it what is what.
 
     Raises
     ------
@@ -87,7 +86,7 @@ def usage(
         return axes
     first = frame["at"].min() if since is None else since
     last = frame["at"].max() if until is None else until
-    end = max(last, first)
+    end = end_of(first, last)
     chosen = _scale_of(end - first) if scale is None else scale
 
     def places(times: pd.Series[pd.Timestamp]) -> npt.NDArray[Any]:
@@ -96,12 +95,12 @@ def usage(
             return times.dt.tz_localize(None).to_numpy()
         return ((times - since) / pd.Timedelta(1, _UNITS[chosen])).to_numpy()
 
-    unit = unit_of(float(max(frame["bytes"].max(), limit or 0)))
+    unit = byte_axis(axes.yaxis, float(max(frame["bytes"].max(), limit or 0)), "usage")
     named = frame["figure"].astype("category")
     for name, (style, label) in _FIGURES.items():
         if name not in named.cat.categories:
             continue
-        times, values = _staircase(frame[named == name], first, end, before=chosen == "log")
+        times, values = staircase(frame[named == name], first, end, before=chosen == "log")
         x, y = places(times), values / unit
         if name == "stored":
             axes.fill_between(x, y, step="post", label=label, **style)
@@ -110,11 +109,8 @@ def usage(
     if limit is not None:
         axes.axhline(limit / unit, label=f"limit {format_bytes(limit)}", **LIMIT)
     axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_locator(MaxNLocator(6))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.set_ylabel(f"usage ({prefix_of(unit)})")
     if since is None:
-        _show_dates(axes)
+        show_dates(axes)
     elif chosen == "log":
         _count_logarithmically(axes, (end - first) / pd.Timedelta(minutes=1))
     else:
@@ -172,7 +168,12 @@ def usage_over_time(
     )
 
 
-def _staircase(
+def end_of(first: pd.Timestamp, last: pd.Timestamp) -> pd.Timestamp:
+    """Return where a picture from ``first`` ends: where nothing follows, an hour later, so that there is an axis."""
+    return last if last > first else first + pd.Timedelta(hours=1)
+
+
+def staircase(
     steps: pd.DataFrame, first: pd.Timestamp, end: pd.Timestamp, *, before: bool
 ) -> tuple[pd.Series[pd.Timestamp], Array]:
     """Return the corners of one figure's staircase from ``first`` to ``end``.
@@ -196,7 +197,7 @@ def _scale_of(span: pd.Timedelta) -> Scale:
     return "minutes" if span <= pd.Timedelta(hours=3) else "hours" if span <= pd.Timedelta(days=4) else "days"
 
 
-def _show_dates(axes: Axes) -> None:
+def show_dates(axes: Axes) -> None:
     """Let the axis have as many dates as there is room for, each with the month it is of."""
     dates = AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
     written = ConciseDateFormatter(  # type: ignore[no-untyped-call]
