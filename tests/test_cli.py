@@ -286,6 +286,9 @@ def test_preview_has_the_contracts_keys_and_promises_what_delete_does(snapshot):
     after = registry.usage()
     assert document["freed_charged_bytes"] == before.charged_bytes - after.charged_bytes > 0
     assert document["freed_stored_bytes"] == before.stored_bytes - after.stored_bytes > 0
+    stay = sum(document[f"{name}_bytes"] for name in ("repeated", "uncharged", "shared", "kept"))
+    assert document["freed_charged_bytes"] == document["logical_bytes"] - stay + document["other_freed_bytes"]
+    assert document["shared_bytes"] > 0
     last = document["timeline"][-1]
     assert last["reported_bytes"] == after.reported_bytes
     assert {hazard["kind"] for hazard in document["hazards"]} == {"collateral-tags", "children-left"}
