@@ -181,9 +181,20 @@ def test_bars_above_the_cells_are_sizes(registry):
     assert bars.get_ylabel() == "size\n(log. scale)"
     layers = drawn(plots.holders(frame, blobs=3))
     assert layers.child_axes[0].get_yscale() == "linear"
-    assert layers.get_xlabel().endswith("4 smaller ones are left out")
+    assert layers.get_xlabel().endswith("of each image the largest; 4 are left out")
     assert layers.child_axes[0].get_ylabel() == "size (MiB)"
     assert [patch.get_height() for patch in layers.child_axes[0].patches] == [160, 40, 40]
+
+
+def test_every_image_has_its_largest_blobs_as_columns():
+    registry = qs.Registry("refcount", start=START)
+    registry.push("large:1", qs.Image([qs.Blob.synthetic(f"layer {number}", 2**number) for number in range(20, 30)]))
+    registry.push("small:1", qs.Image([qs.Blob.synthetic("small", 10)]))
+    ax = drawn(plots.holders(frames.holders(registry.engine), blobs=3))
+    digests = [patch.get_gid().split()[1] for patch in ax.patches if patch.get_gid().startswith("large")]
+    wanted = [qs.Blob.synthetic(f"layer {number}", 2**number).digest for number in (28, 29)]
+    assert sorted(digests) == sorted(wanted)
+    assert [patch.get_gid().split()[0] for patch in ax.patches].count("small:1") == 1
 
 
 def test_the_more_hold_a_blob_the_lighter_it_is():
@@ -267,7 +278,7 @@ def test_what_is_freed_at_several_times_has_a_bar_for_each(registry):
 def test_a_waterfall_of_nothing(registry):
     registry.lock("team/web:1", delete=False)
     ax = drawn(plots.waterfall(frames.deletion(registry.preview(delete=["team/web:1"]))))
-    assert texts(ax.texts) == ["nothing goes, and nothing is freed"]
+    assert texts(ax.texts) == ["what goes has no bytes of its own, and nothing is freed"]
 
 
 # -- scenarios
@@ -436,12 +447,14 @@ def test_three_bars_a_name_and_the_sums_beside_the_charge(registry):
 
 def test_many_names_are_gathered_and_what_nobody_holds_is_the_last():
     rows = [("(unattributed)", 0, 900, 900), *((f"{LONG}-{number}", 9, number, 1) for number in range(20))]
-    ax = drawn(plots.chargeback(splits(rows), most=5))
+    ax = drawn(plots.chargeback(splits(rows), most=4))
     names = texts(ax.get_yticklabels())
     assert names[4:] == ["16 others", "(unattributed)"]
     assert [name[-3:] for name in names[:4]] == ["-19", "-18", "-17", "-16"]
-    attributed = [patch.get_width() for patch in ax.containers[1]]
-    assert attributed == [19, 18, 17, 16, sum(range(16)), 900]
+    bars = [(round(patch.get_y() + patch.get_height() / 2), patch.get_width()) for patch in ax.containers[1]]
+    assert bars == [(0, 19), (1, 18), (2, 17), (3, 16), (5, 900)]
+    # Of the others there are only numbers: their bars would make all others small.
+    assert texts(ax.texts)[4] == "logical 144 B, attributed 120 B, exclusive 16 B"
     assert not ax.child_axes[0].get_lines()  # no charge is given
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matplotlib.patches import Rectangle
@@ -46,7 +47,14 @@ _BAR, _ROW_HEIGHT, _NAME_LENGTH = 0.28, 0.52, 30
 _SUMS, _SUMS_AND_SCALE = 1.6, 3.1
 """Rows that the bars of the sums take above the names, and with their scale and its text."""
 
-_Rows = list[tuple[str, dict[str, int]]]
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A name with its bytes by split, or several names together."""
+
+    name: str
+    sizes: dict[str, int]
+    several: bool = False
 
 
 def chargeback(frame: pd.DataFrame, ax: Axes | None = None, *, charged: int | None = None, most: int = 12) -> Axes:
@@ -58,7 +66,7 @@ def chargeback(frame: pd.DataFrame, ax: Axes | None = None, *, charged: int | No
         :func:`quotasim.frames.sharing`. A row ``(unattributed)``, of what nobody holds, stays the last.
     ax : to draw on; by default one of a new figure, of a notebook's width and as high as the names need.
     charged : bytes that are to be split, drawn as a line beside the sums.
-    most : names that have bars of their own, the largest attributed bytes first; the others are one together.
+    most : names that have bars, the largest attributed bytes first; of the others together there are numbers only.
 
     Returns
     -------
@@ -75,7 +83,7 @@ def chargeback(frame: pd.DataFrame, ax: Axes | None = None, *, charged: int | No
     axes = new_figure(width=NOTEBOOK_WIDTH, height=height)[1][0] if ax is None else ax
     if not rows:
         return say_nothing_is_there(axes, "nobody to split a charge between")
-    largest = max(max(values.values()) for _, values in rows)
+    largest = max(max(row.sizes.values()) for row in rows if not row.several)
     unit = byte_axis(axes.xaxis, float(largest), "bytes of each", note="; the number is what is attributed")
     _draw_bars(axes, rows, unit)
     axes.set_xlim(0, 1.17 * largest / unit if largest else 1)
@@ -85,40 +93,46 @@ def chargeback(frame: pd.DataFrame, ax: Axes | None = None, *, charged: int | No
     return axes
 
 
-def _gathered(frame: pd.DataFrame, most: int) -> _Rows:
+def _gathered(frame: pd.DataFrame, most: int) -> list[_Row]:
     """Return (name, its bytes) of what has bars: the largest first, the small ones as one, then what nobody holds."""
     columns = [map(int, frame[column]) for column in _SPLITS]
     parts = list(zip(map(str, frame["name"]), zip(*columns, strict=True), strict=True))
-    rows = [(name, dict(zip(_SPLITS, values, strict=True))) for name, values in parts]
-    nobody = [row for row in rows if row[0] == UNATTRIBUTED]
-    named = [row for row in rows if row[0] != UNATTRIBUTED]
-    named.sort(key=lambda row: (-row[1]["attributed_bytes"], -row[1]["logical_bytes"], row[0]))
-    shown, rest = (named, []) if len(named) <= most else (named[: most - 1], named[most - 1 :])
+    rows = [_Row(name, dict(zip(_SPLITS, values, strict=True))) for name, values in parts]
+    nobody = [row for row in rows if row.name == UNATTRIBUTED]
+    named = [row for row in rows if row.name != UNATTRIBUTED]
+    named.sort(key=lambda row: (-row.sizes["attributed_bytes"], -row.sizes["logical_bytes"], row.name))
+    shown, rest = (named, []) if len(named) <= most else (named[:most], named[most:])
     if rest:
-        shown.append((f"{len(rest):,} others", {column: sum(row[1][column] for row in rest) for column in _SPLITS}))
+        sums = {column: sum(row.sizes[column] for row in rest) for column in _SPLITS}
+        shown.append(_Row(f"{len(rest):,} other{'s' if len(rest) > 1 else ''}", sums, several=True))
     return shown + nobody
 
 
-def _draw_bars(axes: Axes, rows: _Rows, unit: int) -> None:
+def _draw_bars(axes: Axes, rows: list[_Row], unit: int) -> None:
     """Draw three bars a name, with the attributed bytes as a number."""
     for split, (column, (label, style)) in enumerate(_SPLITS.items()):
-        places = [row + (split - 1) * _BAR for row in range(len(rows))]
-        axes.barh(places, [values[column] / unit for _, values in rows], _BAR, label=label, **style)
-    for place, (_, values) in enumerate(rows):
+        places = [place + (split - 1) * _BAR for place, row in enumerate(rows) if not row.several]
+        axes.barh(places, [row.sizes[column] / unit for row in rows if not row.several], _BAR, label=label, **style)
+    for place, row in enumerate(rows):
         axes.annotate(
-            format_bytes(values["attributed_bytes"]),
-            (values["attributed_bytes"] / unit, place),
+            _numbers(row.sizes) if row.several else format_bytes(row.sizes["attributed_bytes"]),
+            (0 if row.several else row.sizes["attributed_bytes"] / unit, place),
             xytext=(4, 0),
             textcoords="offset points",
             va="center",
             fontsize=FONT_SIZE,
         )
-    axes.set_yticks(range(len(rows)), [shortened(name, _NAME_LENGTH) for name, _ in rows], fontsize=FONT_SIZE)
+    axes.set_yticks(range(len(rows)), [shortened(row.name, _NAME_LENGTH) for row in rows], fontsize=FONT_SIZE)
     axes.set_ylim(len(rows) - 0.45, -0.55 - _SUMS_AND_SCALE)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.grid(axis="x", color="#E6E6E6", linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def _numbers(sizes: dict[str, int]) -> str:
+    """Return the bytes of every split in words."""
+    return ", ".join(f"{column.removesuffix('_bytes')} {format_bytes(size)}" for column, size in sizes.items())
 
 
 def _draw_sums(axes: Axes, sums: dict[str, int], charged: int | None) -> None:

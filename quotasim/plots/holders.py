@@ -31,7 +31,7 @@ _TONES: tuple[tuple[int, str, Style], ...] = (
     (1, "1 image: exclusive", EXCLUSIVE),
     (2, "2 images", {"facecolor": "#6FB1DA", "edgecolor": "#004C77", "linewidth": 0.6, "hatch": "////"}),
     (9, "3 to 9", {"facecolor": "#B5D7EC", "edgecolor": "#3B7EA8", "linewidth": 0.6, "hatch": "///"}),
-    (2**63, "10 and more", {"facecolor": "#EAF4FA", "edgecolor": "#3B7EA8", "linewidth": 0.6}),
+    (2**63, "10 and more", {"facecolor": "#E3EFF7", "edgecolor": "#3B7EA8", "linewidth": 0.6}),
 )
 """Up to how many holders, what is said of them, and how their blobs look: the more, the lighter."""
 
@@ -46,7 +46,8 @@ def holders(frame: pd.DataFrame, ax: Axes | None = None, *, blobs: int = 24) -> 
     ----------
     frame : of :func:`quotasim.frames.holders`: ``image``, ``digest``, ``size``, ``role``, ``holders``.
     ax : to draw on; by default one of a new figure, of a notebook's width and as high as its images need.
-    blobs : columns: the largest blobs, so many at most. What most images hold stands at the left.
+    blobs : columns, at most: of each image the largest blob, then of each the second, and so on. What most images hold
+        stands at the left.
 
     Returns
     -------
@@ -63,9 +64,10 @@ def holders(frame: pd.DataFrame, ax: Axes | None = None, *, blobs: int = 24) -> 
     axes = new_figure(width=NOTEBOOK_WIDTH, height=height)[1][0] if ax is None else ax
     if frame.empty:
         return say_nothing_is_there(axes, "no images")
-    once = frame.drop_duplicates("digest").assign(known=lambda rows: rows["size"].fillna(0).astype("int64"))
-    largest = once.sort_values(["known", "digest"], ascending=[False, True])[:blobs]
-    shown = largest.sort_values(["holders", "known", "digest"], ascending=[False, False, True])
+    ranked = frame.assign(known=frame["size"].fillna(0).astype("int64"), rank=_ranks(frame))
+    ranked = ranked.sort_values(["rank", "known", "digest"], ascending=[True, False, True])
+    once = ranked.drop_duplicates("digest")
+    shown = once[:blobs].sort_values(["holders", "known", "digest"], ascending=[False, False, True])
     columns = {digest: place for place, digest in enumerate(shown["digest"])}
     rows = {name: place for place, name in enumerate(images)}
     for image, digest, count in rows_of(frame[frame["digest"].isin(list(columns))], "image", "digest", "holders"):
@@ -77,7 +79,7 @@ def holders(frame: pd.DataFrame, ax: Axes | None = None, *, blobs: int = 24) -> 
     labels = [f"{_short(digest, role)} ({n:,})" for digest, role, n in rows_of(shown, "digest", "role", "holders")]
     axes.set_xticks(range(len(columns)), labels, rotation=90, fontsize=FONT_SIZE)
     left_out = len(once) - len(shown)
-    rest = f"; {left_out:,} smaller ones are left out" if left_out else ""
+    rest = f"\nof each image the largest; {left_out:,} are left out" if left_out else ""
     axes.set_xlabel(f"blobs by digest (images of the registry that hold it){rest}")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -87,6 +89,11 @@ def holders(frame: pd.DataFrame, ax: Axes | None = None, *, blobs: int = 24) -> 
     handles = [Patch(label=label, **style) for place, (_, label, style) in enumerate(_TONES) if place in present]
     legend(axes, handles, title="the blob is held by")
     return axes
+
+
+def _ranks(frame: pd.DataFrame) -> pd.Series[int]:
+    """Return which of its image's blobs each row is, the largest 0."""
+    return frame.groupby("image", observed=True).cumcount()
 
 
 def _short(digest: str, role: str) -> str:
@@ -106,7 +113,7 @@ def _tone(count: int) -> Style:
 
 
 def _draw_sizes(axes: Axes, shown: pd.DataFrame, height: float) -> None:
-    """Draw the sizes of the blobs above their columns; logarithmically, where they differ by more than a hundred times.
+    """Draw the sizes of the blobs above their columns; logarithmically, where they differ by more than thirty times.
 
     Parameters
     ----------
@@ -117,7 +124,7 @@ def _draw_sizes(axes: Axes, shown: pd.DataFrame, height: float) -> None:
     positive = sizes[sizes > 0]
     for unknown in np.flatnonzero(shown["size"].isna()).tolist():
         bars.text(unknown, 0.02, "?", transform=bars.get_xaxis_transform(), ha="center", fontsize=FONT_SIZE)
-    if positive.size and positive.max() > 100 * positive.min():
+    if positive.size and positive.max() > 30 * positive.min():
         bars.set_yscale("log", base=2)
         bars.set_ylim(positive.min() / 4, positive.max() * 1.5)
         powers = np.log2(positive.max() / positive.min())

@@ -82,7 +82,7 @@ def waterfall(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     bars = list(_bars(frame))
     axes = new_figure(width=NOTEBOOK_WIDTH, height=0.36 * max(len(bars), 3) + 0.75)[1][0] if ax is None else ax
     if not (frame["bytes"] != 0).any():
-        return say_nothing_is_there(axes, "nothing goes, and nothing is freed")
+        return say_nothing_is_there(axes, "what goes has no bytes of its own, and nothing is freed")
     ends = pd.concat([frame["begin_bytes"], frame["end_bytes"]])
     largest, least = int(ends.max()), min(int(ends.min()), 0)
     unit = byte_axis(axes.xaxis, float(max(largest, -least)), "bytes")
