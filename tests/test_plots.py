@@ -240,7 +240,7 @@ def test_a_waterfall_goes_down_from_what_goes_to_what_is_freed(registry):
     logical, freed = promise.logical_bytes / MIB, promise.freed_charged_bytes / MIB
     assert [(text, pytest.approx((left, right))) for text, left, right in bars_of(ax)] == [
         ("what goes, each image on its own", (0, logical)),
-        ("other images hold it", (freed, logical)),
+        ("still held by other images", (freed, logical)),
         ("freed of the charge, at once", (0, freed)),
         ("freed on the disk, after 5min", (0, freed)),
     ]
@@ -253,7 +253,7 @@ def test_a_waterfall_goes_down_from_what_goes_to_what_is_freed(registry):
     [
         ("refcount", ["freed of the charge and the disk, at once"]),
         ("distribution-2.8", ["freed of the charge and the disk, once collected"]),
-        ("gitlab", ["freed of the charge, at once", "on the disk besides", "freed on the disk, after 2d"]),
+        ("gitlab", ["freed of the charge, at once", "freed on the disk alone", "freed on the disk, after 2d"]),
         ("harbor", ["freed of the charge, at once", "freed on the disk, once collected, 2h on"]),
     ],
 )
@@ -278,7 +278,7 @@ def test_what_is_freed_at_several_times_has_a_bar_for_each(registry):
 def test_a_waterfall_of_nothing(registry):
     registry.lock("team/web:1", delete=False)
     ax = drawn(plots.waterfall(frames.deletion(registry.preview(delete=["team/web:1"]))))
-    assert texts(ax.texts) == ["what goes has no bytes of its own, and nothing is freed"]
+    assert texts(ax.texts) == ["nothing goes that has bytes, and nothing is freed"]
 
 
 # -- scenarios

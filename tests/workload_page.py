@@ -143,12 +143,12 @@ def draw(found: Halves, file: str | os.PathLike[str] | IO[bytes]) -> None:
         odd, even, made = (getattr(one, name) for one in (found.odd, found.even, found.generated[0]))
         ax.set_ylabel(f"{below} up to this (%)")
         ax.set_title(
-            f"from even months: generated {ks_distance(made, even):.3f}, odd {ks_distance(odd, even):.3f}",
+            f"gap: generated {ks_distance(made, even):.3f}, odd {ks_distance(odd, even):.3f}",
             fontsize=8.5,
             loc="left",
         )
     figure = axes[0].get_figure(root=True)
-    title = "numbers: the largest difference of two curves, as a part of 1 (Kolmogorov and Smirnov)"
+    title = "gap: the largest difference from the curve of the even months, as a part of 1 (Kolmogorov and Smirnov)"
     figure.legends[0].set_title(title, prop={"size": 8.5})
     save(figure, file)
 

@@ -16,11 +16,12 @@ from quotasim.plots.style import NOTEBOOK_WIDTH, Style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# The second is wide and light, and below the others; a dashed line leaves what is under it to be seen.
+# The second is wide and light, and below the others; a dashed line leaves what is under it to be seen. Blue and orange
+# are far enough apart in grey too.
 _HISTORIES: tuple[Style, ...] = (
     {"color": "#0072B2", "linewidth": 1.6, "linestyle": "-"},
     {"color": "#BDBDBD", "linewidth": 5.0, "linestyle": "-"},
-    {"color": "#D55E00", "linewidth": 1.6, "linestyle": (0, (3, 2))},
+    {"color": "#E69F00", "linewidth": 1.6, "linestyle": (0, (3, 2))},
     {"color": "#000000", "linewidth": 1.2, "linestyle": (0, (1, 1.2))},
 )
 

@@ -34,10 +34,10 @@ _GAIN: Style = {"facecolor": "#FFFFFF", "edgecolor": "#0072B2", "linewidth": 1.2
 
 _TEXTS = {
     "deleted": "what goes, each image on its own",
-    "repeated": "several of these have it",
+    "repeated": "shared among what goes",
     "uncharged": "was not charged",
-    "shared": "other images hold it",
-    "kept": "stays without an image",
+    "shared": "still held by other images",
+    "kept": "kept without an image",
     "other": "freed besides",
     "charged": "freed of the charge",
     "stored": "freed on the disk",
@@ -77,12 +77,12 @@ def waterfall(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ...     pushed = registry.push(f"{name}:1", Image([Blob.synthetic("base", 900), Blob.synthetic(name, 50)]))
     >>> axes = waterfall(frames.deletion(registry.preview(delete=["web:1"])))
     >>> [label.get_text() for label in axes.get_yticklabels()][1]
-    'other images hold it'
+    'still held by other images'
     """
     bars = list(_bars(frame))
     axes = new_figure(width=NOTEBOOK_WIDTH, height=0.36 * max(len(bars), 3) + 0.75)[1][0] if ax is None else ax
     if not (frame["bytes"] != 0).any():
-        return say_nothing_is_there(axes, "what goes has no bytes of its own, and nothing is freed")
+        return say_nothing_is_there(axes, "nothing goes that has bytes, and nothing is freed")
     ends = pd.concat([frame["begin_bytes"], frame["end_bytes"]])
     largest, least = int(ends.max()), min(int(ends.min()), 0)
     unit = byte_axis(axes.xaxis, float(max(largest, -least)), "bytes")
@@ -133,7 +133,7 @@ def _bars(frame: pd.DataFrame) -> Iterator[_Bar]:
                 text += f", {when[step][0]}"
             yield _Bar("total", begin, end, text, _STYLES[step])
         elif end != begin:
-            text = _TEXTS.get(step) or ("stays on the disk" if end < begin else "on the disk besides")
+            text = _TEXTS.get(step) or ("stays on the disk" if end < begin else "freed on the disk alone")
             yield _Bar("change", begin, end, text, SHARED if end < begin else _GAIN)
 
 
