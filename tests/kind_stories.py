@@ -193,24 +193,20 @@ def moments() -> str:
 def summary() -> str:
     """Return by how much each figure fell after each deletion, and when it had done so."""
     lines = []
-    for kinds, told in groups().items():
+    for kinds in groups():
+        history = frames.usage_over_time(live(kinds[0]).engine)
         for deletion, since, until in (("nine", NINE, TENTH), ("the tenth", TENTH, STOP)):
-            before = [row for row in told if row.at < since][-1]
-            after = [row for row in told if since <= row.at < until]
-            cells = [fall(name, before, after, since) for name in frames.FIGURES]
-            lines.append((named(kinds), deletion, *cells))
+            found = frames.falls({kinds[0]: history}, since, until - INSTANT)
+            lines.append((named(kinds), deletion, *map(fall, found["fallen_bytes"], found["wait"])))
     return table(("kind", "deleted", *frames.FIGURES), lines)
 
 
-def fall(name: str, before: Row, after: list[Row], since: pd.Timestamp) -> str:
+def fall(fallen: int, waited: pd.Timedelta) -> str:
     """Return by how much a figure fell from its peak since a deletion, and how long after it that was done."""
-    values = [getattr(row, name) for row in (before, *after)]
-    if values[-1] == max(values):  # a display that is late may still have risen
+    if not fallen:
         return "stays"
-    done = max(place for place, value in enumerate(values) if value != values[-1])
-    waited = after[done].at - since
     when = f"after {qs.format_duration(waited // pd.Timedelta(1, 'us'))}" if waited else "at once"
-    return f"-{mib(max(values) - values[-1])} {when}"
+    return f"-{mib(fallen)} {when}"
 
 
 def filled(page: str) -> str:

@@ -8,6 +8,7 @@ dtypes when empty. Whole numbers are int64, or Int64 where a value may be missin
 
 from quotasim.frames.charge import chargeback
 from quotasim.frames.explanations import DELETION_STEPS, deletion, holders
+from quotasim.frames.falls import falls, format_wait
 from quotasim.frames.history import FIGURES, Every, events, monthly_replay, usage_over_time, usage_series
 from quotasim.frames.holdings import blobs, images, repositories, sharing
 from quotasim.frames.scenarios import UNITS, Start, Steps, differences, outcome, scenarios, steps_since
@@ -27,6 +28,8 @@ __all__ = [
     "deletion",
     "differences",
     "events",
+    "falls",
+    "format_wait",
     "holders",
     "images",
     "monthly_replay",

@@ -4,6 +4,7 @@ that colour-blind people tell apart, and forms that can be told apart in grey.
 
 from quotasim.plots.chargeback import chargeback
 from quotasim.plots.distributions import distributions
+from quotasim.plots.falls import falls
 from quotasim.plots.holders import holders
 from quotasim.plots.kinds import comparison
 from quotasim.plots.marks import annotate_delay, annotate_events, annotate_place
@@ -23,6 +24,7 @@ __all__ = [
     "comparison",
     "differences",
     "distributions",
+    "falls",
     "holders",
     "legend",
     "new_figure",
