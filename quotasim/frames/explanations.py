@@ -47,7 +47,7 @@ _ROLES = (2, 1, 8, 3, 10, 9, 11)
 
 
 def holders(engine: Engine, references: Sequence[str] | None = None, *, largest: int = 20) -> pd.DataFrame:
-    """Which images hold which blobs: one row an image and sorted_once blob of it.
+    """Which images hold which blobs: one row an image and distinct blob of it.
 
     Parameters
     ----------
