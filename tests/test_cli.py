@@ -294,6 +294,32 @@ def test_preview_has_the_contracts_keys_and_promises_what_delete_does(snapshot):
     assert {hazard["kind"] for hazard in document["hazards"]} == {"collateral-tags", "children-left"}
 
 
+def test_preview_of_a_policy_says_of_every_row_why(snapshot):
+    options = ("--keep-newest", "2", "--keep-younger", "60d", "--keep-tags", "v*", "--untagged-after", "1d")
+    document = quotasim("preview", snapshot, *options, "--format", "json").json
+    rules = [qs.KeepMatching(tags="v*"), qs.KeepNewest(2), qs.KeepYounger("60d")]
+    registry = qs.load(snapshot)
+    policy = qs.RetentionPolicy(rules, untagged_after="1d")
+    promise, selected = registry.preview(policy=policy), registry.select(policy)
+    assert document["freed_charged_bytes"] == promise.freed_charged_bytes
+    assert document["deleted"] == list(promise.deleted)
+    rows = document["selection"]
+    assert [list(row) for row in rows] == [["repository", "tag", "manifest", "at", "kept", "reason"]] * len(rows)
+    assert len(rows) == selected.repository.size + selected.manifest.size
+    assert sum(not row["kept"] and row["tag"] is not None for row in rows) == selected.tags.size > 0
+    assert all(row["reason"] for row in rows)
+    shown = quotasim("preview", snapshot, *options).out
+    gone = sum(not row["kept"] and row["tag"] is None for row in rows)
+    assert f"{selected.tags.size} tags and {gone} manifests go." in shown
+    nothing = quotasim("preview", snapshot, "--keep-younger", "1000d").out
+    assert "0 tags and 0 manifests go" in nothing
+    assert "what goes" not in nothing
+
+
+def test_preview_of_a_deletion_has_no_selection(snapshot):
+    assert quotasim("preview", snapshot, "--delete", "alpine:3.19", "--format", "json").json["selection"] is None
+
+
 def test_references_to_delete_may_follow_each_other_or_each_have_the_option(snapshot):
     one = quotasim("preview", snapshot, "--delete", "team-a/api:v1", "alpine:3.19", "--format", "json")
     two = quotasim("preview", "--delete", "team-a/api:v1", "--delete", "alpine:3.19", snapshot, "--format", "json")
@@ -500,6 +526,7 @@ def test_wrong_usage_is_told_apart(snapshot, root, tmp_path):
     failed(quotasim("simulate"), 2)
     failed(quotasim("why", snapshot, "not a reference"), 2)
     assert "--delete REFERENCE" in failed(quotasim("preview", snapshot), 2)
+    assert "--delete REFERENCE" in failed(quotasim("preview", snapshot, "--delete", "a:b", "--keep-newest", "1"), 2)
     assert ".jsonl.zst" in failed(quotasim("simulate", "--trace", root / "LICENSE"), 2)
     assert "a directory that exists" in failed(quotasim("df", snapshot, "-o", tmp_path / "no" / "df.json"), 2)
     assert "a directory that exists" in failed(quotasim("demo", "-o", tmp_path / "no" / "demo.png"), 2)
