@@ -408,6 +408,14 @@ def test_differences_of_pushes_and_of_gib_days():
     assert days.get_xlabel() == "stored: difference (GiB-days)"
 
 
+def test_differences_from_what_there_is_not():
+    frame = changes("reclaimable_bytes", "bytes", float("nan"), GIB, float("nan"))
+    ax = drawn(plots.differences(frame, figure="reclaimable_bytes"))
+    assert texts(ax.texts) == ["1.0 GiB", "no such figure"]
+    assert [patch.get_width() for patch in ax.patches] == [0, 0]
+    assert ax.get_title(loc="left") == "beside the base, which has no such figure"
+
+
 def test_differences_that_are_not_there_or_do_not_go_together():
     frame = changes("charged_bytes", "bytes", GIB, GIB)
     assert texts(drawn(plots.differences(frame)).texts) == ["no difference"]

@@ -137,7 +137,7 @@ def differences(frame: pd.DataFrame, ax: Axes | None = None, *, figure: str = "c
     Parameters
     ----------
     frame : ``scenario``, ``figure``, ``unit`` (``bytes``, ``GiB-days``, ``pushes``, ...), ``value``, ``base_value``,
-        ``difference`` and ``difference_percent``; a row a scenario and figure.
+        ``difference`` and ``difference_percent``; a row a scenario and figure. A value may be missing.
     ax : to draw on; by default one of a new figure, of a notebook's width and as high as the scenarios need.
     figure : which to draw.
 
@@ -160,7 +160,7 @@ def differences(frame: pd.DataFrame, ax: Axes | None = None, *, figure: str = "c
         if len(shown[column].drop_duplicates()) > 1:
             raise InvalidValue("frame", shown[column].tolist(), f"one {column} for {figure}")
     measure, base = str(shown["unit"].iloc[0]), shown["base_value"].iloc[0]
-    changes = [float(value) for value in shown["difference"]]
+    changes = [0.0 if pd.isna(value) else float(value) for value in shown["difference"].tolist()]
     widest = max(map(abs, changes))
     unit = unit_of(widest) if measure == "bytes" else 1
     words = figure.removesuffix("_" + measure.lower().replace("-", "_")).replace("_", " ")
@@ -198,6 +198,8 @@ def differences(frame: pd.DataFrame, ax: Axes | None = None, *, figure: str = "c
 
 def _amount(value: float, unit: str) -> str:
     """Return a value with its unit."""
+    if pd.isna(value):
+        return "no such figure"
     if unit == "bytes":
         return format_bytes(round(value))
     return f"{value:,.0f} {unit}" if float(value).is_integer() else f"{value:,.1f} {unit}"
@@ -205,6 +207,8 @@ def _amount(value: float, unit: str) -> str:
 
 def _change(difference: float, percent: float, value: float, unit: str) -> str:
     """Return a difference with its sign, in per cent too where the base is not 0, and what it comes to."""
+    if pd.isna(difference):
+        return _amount(value, unit)
     if difference == 0:
         return "no difference"
     if unit == "bytes":
