@@ -116,7 +116,7 @@ def _draw_bars(axes: Axes, rows: list[_Row], unit: int) -> None:
     for place, row in enumerate(rows):
         axes.annotate(
             _numbers(row.sizes) if row.several else format_bytes(row.sizes["attributed_bytes"]),
-            (0 if row.several else row.sizes["attributed_bytes"] / unit, place),
+            (0 if row.several else max(row.sizes.values()) / unit, place),  # where no bar lies under it
             xytext=(4, 0),
             textcoords="offset points",
             va="center",

@@ -199,7 +199,7 @@ def _scale_of(span: pd.Timedelta) -> Scale:
 
 def show_dates(axes: Axes) -> None:
     """Let the axis have as many dates as there is room for, each with the month it is of."""
-    dates = AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
+    dates = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
     written = ConciseDateFormatter(  # type: ignore[no-untyped-call]
         dates,
         formats=["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%S.%f"],
