@@ -13,12 +13,12 @@ STAMP := $(VENV)/installed.stamp
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench clean
+.PHONY: help run test notebook lint bench clean
 
 help:
-	@echo "make run     the demo            make lint    ruff, mypy, import-linter"
-	@echo "make test    the tests           make bench   the benchmarks"
-	@echo "make clean   remove $(VENV) and what the tools leave behind"
+	@echo "make run       the demo                     make lint    ruff, mypy, import-linter"
+	@echo "make test      the tests                    make bench   the benchmarks"
+	@echo "make notebook  JupyterLab in notebooks/     make clean   remove $(VENV) and what the tools leave behind"
 
 # The second line gets a pip that knows dependency groups, and the build back end, so that both are pinned too.
 $(STAMP): pyproject.toml constraints.txt
@@ -32,6 +32,14 @@ run: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(TESTS)
+
+# JupyterLab is much to install, and nothing else here needs it.
+$(VENV)/notebook.stamp: $(STAMP)
+	$(PIP) install --constraint constraints.txt --no-build-isolation --editable '.[notebook]'
+	touch $@
+
+notebook: $(VENV)/notebook.stamp
+	$(BIN)/jupyter lab notebooks
 
 # Without its cache import-linter also sees a module that was missing when another one first imported it.
 lint: $(STAMP)
