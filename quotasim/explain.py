@@ -65,7 +65,7 @@ def why(engine: Engine, reference: str, link: int, exclusive: int) -> Why:
         others = []
         for row in held:
             if row not in titles:
-                titles[row] = sharing.link_name(content, names, labels, int(rows.root[row]))
+                (titles[row],) = sharing.link_names(content, names, labels, rows.root[row : row + 1])
             if rows.root[row] != link:
                 others.append(titles[row])
         known = graph.flags[blob] & layout.FLAG_UNKNOWN_SIZE == 0

@@ -334,7 +334,7 @@ class Registry(Requests, Administration, Collecting):
         if policy is not None:
             return explain.preview(self, lambda branch: branch.retain(policy), tuple(self.hazards(policy=policy)))
         if delete is None or isinstance(delete, str) or not delete:
-            raise InvalidValue("delete", delete, "a list of references")
+            raise InvalidValue("delete", delete, "a list of references, at least one")
         hazards = tuple(self.hazards(delete=delete))
         return explain.preview(self, lambda branch: branch.delete(*delete), hazards)
 

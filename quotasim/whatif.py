@@ -197,7 +197,7 @@ def run_scenarios(
         start = frames.Start.of(branch.engine, branch.usage())
         if scenario.change is not None:
             scenario.change(branch)
-        _live(branch, scenario, None if loaded is None else loaded.on(branch.engine), end)
+        _live(branch, scenario, None if loaded is None else loaded.on(branch.engine), start.at, end)
         registries[name] = branch
         steps[name] = frames.steps_since(branch.engine, start)
         damaged = len(branch.damage())
@@ -250,12 +250,14 @@ def _end(origin: Registry, loaded: LoadedTrace | None, until: str | datetime | N
     return end
 
 
-def _live(branch: Registry, scenario: Scenario, player: Player | None, end: int) -> None:
-    """Let a branch live to the end."""
+def _live(branch: Registry, scenario: Scenario, player: Player | None, begin: int, end: int) -> None:
+    """Let a branch live to the end, with retention at intervals from where all of them begin."""
     if scenario.retention is not None:
         every = parse_duration(scenario.retention_every)
         evaluator = Evaluator(scenario.retention, tags_must_stay=branch.profile.immutable_tags == "keep")
-        for at in range(branch.now + every, end + 1, every):
+        for at in range(begin + every, end + 1, every):
+            if at <= branch.now:
+                continue  # what was changed took its time
             branch.let_pass(at - 1, player)
             # A run that is due at the same time comes after it.
             branch.reach(at, player)

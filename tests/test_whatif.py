@@ -140,6 +140,18 @@ def test_a_collection_runs_after_the_retention_of_its_time(stream):
     assert night.index("UNTAG") < night.index("GC") < night.index("SWEEP")
 
 
+def test_what_is_changed_may_take_its_time(stream):
+    """Retention keeps to the days that it has in every branch, from when the change is done on."""
+    base = qs.Registry("acr-premium", start="2026-01-01")
+    slow = Scenario(retention=KEEP_3, change=lambda branch: branch.advance("36h"))
+    runs = run_scenarios(
+        base, {"slow": slow}, operations=workloads.releases(start="2026-01-04", seed=1), until="2026-03-01"
+    )
+    events = runs.registries["slow"].events().query("kind == 'UNTAG'")
+    assert len(events)
+    assert (events["time"].dt.normalize() == events["time"]).all()
+
+
 def test_the_base_is_not_changed(stream):
     base = qs.Registry("acr-premium", start="2026-01-01", limit="1 GiB")
     base.push("app:1", image("app"))

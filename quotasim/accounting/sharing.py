@@ -14,6 +14,7 @@ from quotasim.accounting.basis import Scope, pair_keys, scope_names, scope_of_re
 from quotasim.kernels import NULL, sharing
 from quotasim.kernels.layout import KIND_INDEX
 from quotasim.model.content import Content, descriptor_rows
+from quotasim.model.digests import format_digests
 from quotasim.model.names import Names
 from quotasim.model.state import State
 from quotasim.model.totals import words_to_ints
@@ -179,13 +180,18 @@ def first_tags(names: Names, state: State) -> dict[int, list[str]]:
     return labels
 
 
-def link_name(content: Content, names: Names, labels: dict[int, list[str]], link: int) -> str:
-    """Return how a link is called: ``repository:first-tag``, else ``repository@digest``."""
-    repository = names.repositories.values[names.links.first[link]]
-    tags = labels.get(link)
-    if tags:
-        return f"{repository}:{tags[0]}"
-    return f"{repository}@{content.digest(int(content.graph().own[names.links.second[link]]))}"
+def link_names(content: Content, names: Names, labels: dict[int, list[str]], links: Array) -> list[str]:
+    """Return how links are called: ``repository:first-tag``, else ``repository@digest``. O(links)."""
+    values = names.repositories.values
+    repositories = [values[row] for row in names.links.first[links].tolist()]
+    tags = [labels.get(link) for link in links.tolist()]
+    untagged = np.array([row for row, found in enumerate(tags) if not found], np.int64)
+    own = content.graph().own[names.links.second[links[untagged]]]
+    digests = iter(format_digests(content.digest_array(own)))
+    return [
+        f"{repository}:{found[0]}" if found else f"{repository}@{next(digests)}"
+        for repository, found in zip(repositories, tags, strict=True)
+    ]
 
 
 def owned_links(content: Content, names: Names, state: State, by: By) -> tuple[list[str], Array, Array]:
@@ -197,7 +203,7 @@ def owned_links(content: Content, names: Names, state: State, by: By) -> tuple[l
     if by == "image":
         rows = image_rows(content, names, state)
         labels = first_tags(names, state)
-        titles = [link_name(content, names, labels, link) for link in rows.root.tolist()]
+        titles = link_names(content, names, labels, rows.root)
         owner = np.repeat(np.arange(rows.root.size), np.diff(rows.indptr))
         links = rows.links
     else:

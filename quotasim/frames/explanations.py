@@ -12,7 +12,7 @@ import pandas as pd
 
 from quotasim import lookup
 from quotasim.accounting.basis import sorted_once
-from quotasim.accounting.sharing import first_tags, image_rows, link_name, members_of
+from quotasim.accounting.sharing import first_tags, image_rows, link_names, members_of
 from quotasim.engine import Engine
 from quotasim.errors import InvalidValue
 from quotasim.explain import role_name
@@ -99,7 +99,7 @@ def holders(engine: Engine, references: Sequence[str] | None = None, *, largest:
     else:
         links = list(dict.fromkeys(lookup.find(engine, reference)[1] for reference in references))
     labels = first_tags(names, state)
-    titles = sorted((link_name(content, names, labels, link), link) for link in links)
+    titles = sorted(zip(link_names(content, names, labels, np.array(links, np.int64)), links, strict=True))
     members = [members_of(content, names, state, rows, link) for _, link in titles]
     image, blob, role = _blobs_of(engine, members)
     known = (graph.flags[blob] & layout.FLAG_UNKNOWN_SIZE) == 0

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quotasim.accounting.sharing import SharingRow, first_tags, image_rows, link_name, sharing_rows
+from quotasim.accounting.sharing import SharingRow, first_tags, image_rows, link_names, sharing_rows
 from quotasim.engine import Engine
 from quotasim.frames.columns import NO_TIME, categories, digest_categories, exact, from_codes, nullable, text, times
 from quotasim.kernels import NULL, layout
@@ -64,7 +64,7 @@ def images(engine: Engine) -> pd.DataFrame:
     graph = content.graph()
     rows = image_rows(content, names, state)
     labels = first_tags(names, state)
-    titles = [link_name(content, names, labels, link) for link in rows.root.tolist()]
+    titles = link_names(content, names, labels, rows.root)
     order = sorted(range(len(titles)), key=titles.__getitem__)
     root = rows.root[np.array(order, np.int64)]
     manifest = names.links.second[root]
