@@ -18,6 +18,7 @@ from quotasim.frames.scenarios import UNITS, mean_of_steps
 from quotasim.importers.load_trace import LoadedTrace, replay_trace
 from quotasim.importers.trace_table import TraceOp
 from quotasim.importers.traces import read_trace
+from quotasim.registry import as_trace
 from quotasim.whatif import BASE, Scenario, compare, run_scenarios
 
 from .strategies import DAY, PROFILES, START, checked
@@ -408,3 +409,44 @@ def test_what_makes_no_sense_is_refused(make, error):
 
 def test_whatif_has_its_names():
     assert sorted(whatif.__all__) == ["BASE", "Runs", "Scenario", "compare", "run_scenarios"]
+
+
+# The real history
+
+
+def newest_by_pandas(events, count):
+    """Return (repository, tag) of the tags that were set last in each repository, from the log alone."""
+    moved = events[events["tag"].notna() & events["kind"].isin(["PUSH", "TAG", "UNTAG"])]
+    bound = moved.groupby(["repository", "tag", "platform"], observed=True, dropna=False)["bindings"].sum()
+    there = bound[bound > 0].reset_index()[["repository", "tag"]].drop_duplicates()
+    # When a platform that is still there was set last, not when another one went.
+    keys = ["repository", "tag", "platform"]
+    last = moved[moved["kind"] != "UNTAG"].groupby(keys, observed=True, dropna=False)["time"].max().reset_index()
+    last = last.merge(bound[bound > 0].reset_index()[keys], on=keys)
+    at = last.groupby(["repository", "tag"], observed=True)["time"].max().reset_index().merge(there)
+    at = at.astype({"repository": "str", "tag": "str"})
+    at = at.sort_values(["repository", "time", "tag"], ascending=[True, False, True])
+    kept = at.groupby("repository").head(count)
+    return set(zip(kept["repository"], kept["tag"], strict=True))
+
+
+def test_the_real_history_under_other_policies(real_data):
+    """The base is the replay; what is kept at each end is what pandas finds in that branch's log."""
+    trace = as_trace(real_data / "repo_info")
+    start = qs.format_time(int(trace.time[0]))
+    scenarios = {
+        f"keep {count}": Scenario(retention=qs.RetentionPolicy([qs.KeepNewest(count)]), retention_every="30d")
+        for count in (2, 10)
+    }
+    runs = run_scenarios(qs.Registry("acr-premium", start=start), scenarios, operations=trace, every="30d")
+    whole = qs.replay(trace, profile="acr-premium")
+    assert runs.registries[BASE].engine.figures() == whole.engine.figures()
+    charged = [value(runs, name, "charged_bytes") for name in (BASE, "keep 10", "keep 2")]
+    assert charged == sorted(charged, reverse=True)
+    for name, count in (("keep 2", 2), ("keep 10", 10), (BASE, 1)):
+        registry = runs.registries[name]
+        assert registry.recompute() == registry.engine.figures()
+        found = registry.select(qs.RetentionPolicy([qs.KeepNewest(count)]))
+        values, tags = registry.engine.names.repositories.values, registry.engine.names.tag_names.values
+        rows = zip(found.repository[found.kept].tolist(), found.tag_name[found.kept].tolist(), strict=True)
+        assert {(values[r], tags[t]) for r, t in rows} == newest_by_pandas(registry.events(), count)
