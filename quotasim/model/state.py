@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quotasim.kernels import NULL
+from quotasim.kernels import GROWTH, NULL
 from quotasim.kernels.layout import (
     ANY_REPOSITORY,
     BLOB_LINKED,
@@ -266,9 +266,11 @@ class State:
         return BLOB_UNSAID if found[0] == NULL else int(found[0])
 
     def grow_blob_links(self, rows: int) -> None:
-        """Make room for ``rows`` more explicit blob links, dropping those that are gone."""
+        """Make room for ``rows`` more explicit blob links, dropping those that are gone. Amortised O(rows)."""
         table = self.read("blob_links")
-        grown = empty_table(int(np.count_nonzero(table[:, 0] != EMPTY)) + rows, 3)
+        kept = int(np.count_nonzero((table[:, 0] != EMPTY) & np.any(table[:, 1:] != 0, axis=1)))
+        # In proportion to what stays: a deletion at a time must not move all links each time.
+        grown = empty_table(max(kept + rows, int(kept * GROWTH) + rows), 3)
         self.cursor[CURSOR_BLOB_LINKS] = rehash(table, grown, 0)
         self.replace("blob_links", grown)
 
