@@ -347,6 +347,18 @@ def test_peaks_between_two_rows_are_to_be_seen():
     assert not plots.scenarios(lines(as_it_is=flat(1, 5, 2))).collections
 
 
+def test_a_step_can_be_the_most_up_to_the_next():
+    swings = [(4 * GIB, 4 * GIB), (5 * GIB, 9 * GIB), (2 * GIB, 5 * GIB)]
+    frame = lines(as_it_is=swings, flat=flat(3, 3, 3))
+    ax = drawn(plots.scenarios(frame, most=True))
+    assert [line.get_ydata().tolist() for line in ax.get_lines()] == [[9, 5, 2, 2], [3, 3, 3, 3]]
+    assert ax.get_ylabel() == "charged bytes, the most (GiB)"
+    assert not ax.collections  # nothing more is in between
+    assert frame.equals(lines(as_it_is=swings, flat=flat(3, 3, 3)))
+    with pytest.raises(qs.InvalidValue, match="with max_bytes"):
+        plots.scenarios(frame.drop(columns="max_bytes"), most=True)
+
+
 def test_scenarios_without_rows_and_figures_that_are_not_there():
     frame = lines(as_it_is=flat(1, 2))
     assert texts(drawn(plots.scenarios(frame[:0])).texts) == ["no scenarios"]

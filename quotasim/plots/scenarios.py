@@ -53,6 +53,7 @@ def scenarios(
     ax: Axes | None = None,
     *,
     figure: str = "charged",
+    most: bool = False,
     limit: int | None = None,
     since: pd.Timestamp | None = None,
     until: pd.Timestamp | None = None,
@@ -66,6 +67,8 @@ def scenarios(
         most since the row before).
     ax : to draw on; by default one of a new figure, of a notebook's width.
     figure : which to draw.
+    most : a step is the most from its row to the next, instead of what holds at its row: where collectors run between
+        rows, or at the same time as they, this is what the disk must have room for.
     limit : bytes to draw a line at.
     since, until : what to show, by default from the first row of any scenario to the last.
 
@@ -76,21 +79,26 @@ def scenarios(
 
     Raises
     ------
-    InvalidValue : the frame has no such figure, or more than eight scenarios.
+    InvalidValue : the frame has no such figure, or more than eight scenarios, or no ``max_bytes`` where the ``most``
+        is asked for.
     """
     if figure not in frame["figure"].cat.categories:
         raise InvalidValue("figure", figure, ", ".join(frame["figure"].cat.categories))
     names = list(frame["scenario"].cat.categories)
     if len(names) > 1 + len(_OTHERS):
         raise InvalidValue("frame", f"{len(names)} scenarios", f"at most {1 + len(_OTHERS)}")
+    if most and "max_bytes" not in frame:
+        raise InvalidValue("frame", list(frame.columns), "with max_bytes, where the most is asked for")
     axes = new_figure(width=NOTEBOOK_WIDTH)[1][0] if ax is None else ax
     if frame.empty:
         return say_nothing_is_there(axes, "no scenarios")
     shown = frame[frame["figure"] == figure]
+    if most:
+        shown = _as_most(shown)
     first = frame["at"].min() if since is None else since
     end = end_of(first, frame["at"].max() if until is None else until)
     highest = max(shown["bytes"].max(), shown["max_bytes"].max() if "max_bytes" in shown else 0) if len(shown) else 0
-    unit = byte_axis(axes.yaxis, float(max(highest, limit or 0)), f"{figure} bytes")
+    unit = byte_axis(axes.yaxis, float(max(highest, limit or 0)), f"{figure} bytes{', the most' if most else ''}")
     peaks = False
     drawn: dict[str, tuple[list[pd.Timestamp], list[float]]] = {}
     for name, style in zip(names, (_BASE, *_OTHERS), strict=False):
@@ -118,6 +126,12 @@ def scenarios(
         handles.append(Line2D([], [], color="#5A5A5A", linewidth=1.2, label="short and thin: the most in between"))
     legend(axes, handles)
     return axes
+
+
+def _as_most(shown: pd.DataFrame) -> pd.DataFrame:
+    """Return rows whose bytes are the most up to their scenario's next row; after the last one nothing changes."""
+    following = shown.groupby("scenario", observed=True)["max_bytes"].shift(-1, fill_value=0)
+    return shown.assign(bytes=shown["bytes"].where(shown["bytes"] > following, following)).drop(columns="max_bytes")
 
 
 def _draw_peaks(axes: Axes, part: pd.DataFrame, unit: int, style: Style, *, zorder: float) -> bool:
