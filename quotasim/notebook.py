@@ -1,10 +1,14 @@
-"""Pictures in a notebook that follow sliders and menus, without running a cell again. Needs the extra ``notebook``."""
+"""What notebooks need: pictures that follow sliders and menus without running a cell again, and the way to their data.
+Needs the extra ``notebook``.
+"""
 
 from __future__ import annotations
 
 import base64
 import io
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -12,7 +16,10 @@ from matplotlib.figure import Figure
 
 from quotasim.errors import InvalidValue
 
-__all__ = ["Panel"]
+__all__ = ["REAL_DATA", "Panel", "tables_directory"]
+
+REAL_DATA = "QUOTASIM_REAL_DATA"
+"""The environment variable that names the directory of the real registry data, which are not part of the clone."""
 
 _DPI = 100
 
@@ -87,3 +94,29 @@ def _as_output(figure: Figure) -> dict[str, Any]:
     figure.savefig(file, format="png", dpi=_DPI)
     image = base64.b64encode(file.getvalue()).decode("ascii")
     return {"output_type": "display_data", "data": {"image/png": image, "text/plain": repr(figure)}, "metadata": {}}
+
+
+def tables_directory(*, real: bool = False) -> Path:
+    """Return the directory of the tables that a notebook looks at.
+
+    Parameters
+    ----------
+    real : the Docker official images, where the environment says where they are: ``repo_info`` in the directory that
+        :data:`REAL_DATA` names. Otherwise the small tables made by hand, ``data/tables`` of the clone that this
+        package lies in.
+
+    Raises
+    ------
+    InvalidValue : what is named has no ``repo_info``; or the package does not lie in a clone.
+    """
+    named = os.environ.get(REAL_DATA)
+    if real and named:
+        tables = Path(named) / "repo_info"
+        if not tables.is_dir():
+            raise InvalidValue(REAL_DATA, named, "a directory that has repo_info")
+        return tables
+    package = Path(__file__).resolve().parent
+    for above in package.parents:
+        if (above / "data" / "tables").is_dir():
+            return above / "data" / "tables"
+    raise InvalidValue("quotasim", str(package), "a package in a clone of its repository, which has data/tables")

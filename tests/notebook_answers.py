@@ -7,12 +7,18 @@ from __future__ import annotations
 import hashlib
 import tarfile
 from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
 
 import pandas as pd
 
 import quotasim as qs
+from quotasim.accounting.basis import Scope
 from quotasim.dedup import Chunker, Chunking
 from quotasim.gc.cost import COLLECTORS, Work, estimate
+from quotasim.notebook import tables_directory
+from quotasim.profiles import PROFILES
+from quotasim.registry import as_trace
 from quotasim.workloads.quota_check import EMPTY_LAYER, random_layer_bytes
 
 MIB = 2**20
@@ -145,3 +151,52 @@ def dedup(paths, chunk_kib):
         },
         "chunk_count": len(chunks),
     }
+
+
+def chargeback(kind, teams, base_mib):
+    """Worked out on paper: what a team alone has, and its part of the base where the kind counts that once."""
+    profile, base = PROFILES[kind], base_mib * MIB
+    each = 30_720 * profile.counts_config + 2_048 * profile.counts_manifests
+    own = {"platform": each} | {f"team-{team:02}": 20 * team * MIB + each for team in range(1, teams + 1)}
+    once = profile.scope is Scope.REGISTRY
+    whole, rest = divmod(base, teams + 1)
+    parts = {name: size + (whole + (place < rest) if once else base) for place, (name, size) in enumerate(own.items())}
+    logical, charged = sum(own.values()) + base * (teams + 1), sum(parts.values())
+    bill = None
+    if profile.price is not None:
+        price = profile.price
+        above = Fraction(max(0, charged - price.included_bytes), price.unit_bytes)
+        exact = 30 * (above * Fraction(price.amount) / price.unit_days + Fraction(price.fee_per_day))
+        bill = Decimal(round(exact * 10**6)) / 10**6
+    return {
+        "attributed_bytes": parts,
+        "charged_bytes": charged,
+        "sums": {
+            "logical": logical,
+            "exclusive": sum(own.values()) if once else logical,
+            "attributed": charged,
+        },
+        "bill": bill,
+    }
+
+
+def retention(kind, newest):
+    """Week by week by hand: a piece of the small history, the policy, and the collector where it has to be started."""
+    trace = as_trace(tables_directory())
+    begin, end, week = int(trace.time[0]), int(trace.time[-1]), 7 * DAY
+    registry = qs.Registry(kind, start=pd.Timestamp(begin, unit="us", tz="UTC").isoformat())
+    rows = ("time", "batch", "op", "repository", "tag", "platform", "manifest", "previous", "blob", "upload", "amount")
+    since = begin - 1
+    for at in [*range(begin + week, end + 1, week), end]:
+        piece = (trace.time > since) & (trace.time <= at)
+        if piece.any():
+            registry.replay(replace(trace, **{name: getattr(trace, name)[piece] for name in rows}))
+        registry.advance(to=pd.Timestamp(at, unit="us", tz="UTC").isoformat())
+        if (at - begin) % week == 0:
+            registry.retain(qs.RetentionPolicy([qs.KeepNewest(newest)]))
+            if registry.profile.collection == "manual":
+                registry.apply(registry.plan_gc())
+        since = at
+    usage = registry.usage()
+    tags = int(registry.repositories()["tag_count"].sum())
+    return {"stored_bytes": usage.stored_bytes, "charged_bytes": usage.charged_bytes, "tags": tags}

@@ -1,4 +1,4 @@
-"""Panels of a notebook: controls that compute and draw before the assignment of their value returns."""
+"""Panels of a notebook: controls that compute and draw before the assignment of their value returns; and its data."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import matplotlib.image
 import pytest
 from matplotlib.figure import Figure
 
+import quotasim.notebook
 from quotasim import errors
-from quotasim.notebook import Panel
+from quotasim.notebook import REAL_DATA, Panel, tables_directory
 
 
 def squares(number, sign):
@@ -84,3 +85,17 @@ def test_it_is_shown_as_its_controls_above_its_picture(panel):
 def test_without_controls_there_is_no_panel():
     with pytest.raises(errors.InvalidValue, match="controls"):
         Panel(squares, bar)
+
+
+def test_data_are_those_of_the_clone_or_the_real_ones_where_they_are_named(root, tmp_path, monkeypatch):
+    monkeypatch.delenv(REAL_DATA, raising=False)
+    assert tables_directory() == tables_directory(real=True) == root / "data" / "tables"
+    monkeypatch.setenv(REAL_DATA, str(tmp_path))
+    with pytest.raises(errors.InvalidValue, match="QUOTASIM_REAL_DATA must be a directory that has repo_info"):
+        tables_directory(real=True)
+    (tmp_path / "repo_info").mkdir()
+    assert tables_directory(real=True) == tmp_path / "repo_info"
+    assert tables_directory() == root / "data" / "tables"
+    monkeypatch.setattr(quotasim.notebook, "__file__", str(tmp_path / "site-packages" / "quotasim" / "notebook.py"))
+    with pytest.raises(errors.InvalidValue, match="in a clone"):
+        tables_directory()

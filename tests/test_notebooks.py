@@ -1,5 +1,6 @@
 """Notebooks are stored without outputs and run from top to bottom, their cells assert their numbers, and every control
-of their panels computes and draws anew.
+of their panels computes and draws anew. One that looks at the real history runs on the small tables, and on the real
+ones where they are.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import pytest
 from nbclient import NotebookClient
 
 import quotasim as qs
+from quotasim import frames
+from quotasim.notebook import REAL_DATA
 
 from . import notebook_answers
 from .conftest import ROOT
@@ -43,19 +46,26 @@ def compiled():
         notebook_answers.experiment(kind, 64, 1, untagged_too=True)
     notebook_answers.collision("distribution-3, --delete-untagged", 6)
     notebook_answers.collision("harbor", 6)
+    for kind in ("harbor", "acr-premium", "gitlab"):
+        notebook_answers.retention(kind, 1)
+    registry.chargeback("image")
+    frames.holders(registry.engine)
+    qs.workloads.report(qs.workloads.hub_like(manifests=200), shares=[0.5])
 
 
 @pytest.fixture(scope="module")
 def executed(compiled, tmp_path_factory):
-    """Return a function that runs a notebook, once, with a cell for each control at its end: the cells with outputs."""
+    """Return a function that runs a notebook, once, with a cell for each control at its end: the cells with outputs.
+    With real data its own cells alone.
+    """
 
     @cache
-    def of(name):
+    def of(name, real_data=None):
         notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
         notebook.cells += [
             nbformat.v4.new_code_cell(CELL.format(**asdict(control)))
             for control in CONTROLS
-            if control.notebook == name
+            if control.notebook == name and real_data is None
         ]
         directory = tmp_path_factory.mktemp(name)
         # A cell that fails does not keep the next ones from running; its output is an error.
@@ -64,6 +74,9 @@ def executed(compiled, tmp_path_factory):
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.delenv("MPLBACKEND", raising=False)  # the kernel shows its pictures in the notebook
+            patch.delenv(REAL_DATA, raising=False)
+            if real_data is not None:
+                patch.setenv(REAL_DATA, str(real_data))
             patch.setenv("PYTHONPATH", str(ROOT))
             patch.setenv("IPYTHONDIR", str(directory / "ipython"))
             asyncio.run(asyncio.wait_for(client.async_execute(), SECONDS))
@@ -104,7 +117,21 @@ def test_it_opens_on_a_question(path):
 def test_it_runs(path, executed):
     controls = sum(control.notebook == path.stem for control in CONTROLS)
     cells = executed(path.stem)
-    outputs = [output for cell in cells[: len(cells) - controls] for output in cell.outputs]
+    check_outputs(cells[: len(cells) - controls])
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in NOTEBOOKS if "tables_directory(real=True)" in path.read_text()], ids=ids
+)
+def test_it_runs_on_the_real_data_too(path, executed, real_data):
+    cells = executed(path.stem, real_data)
+    check_outputs(cells)
+    assert any("Docker official images:" in output.get("text", "") for cell in cells for output in cell.outputs)
+
+
+def check_outputs(cells):
+    """Nothing failed, nothing warned, and there is a picture."""
+    outputs = [output for cell in cells for output in cell.outputs]
     assert ["\n".join(output.traceback) for output in outputs if output.output_type == "error"] == []
     assert [output.text for output in outputs if output.get("name") == "stderr"] == []  # no warnings either
     assert any("image/png" in output.get("data", {}) for output in outputs)
@@ -137,6 +164,8 @@ EXPERIMENT = "02-the-1-gb-experiment", "panel"
 SCHEDULE = "03-when-do-bytes-come-back", "schedule"
 COLLISION = "03-when-do-bytes-come-back", "collision"
 COST = "03-when-do-bytes-come-back", "cost"
+CHARGEBACK = "04-who-pays-for-the-base-image", "panel"
+REAL = "06-the-real-registry", "panel"
 DEDUP = "05-dedup-on-real-bytes", "panel"
 
 DEDUP_ANSWER = "notebook_answers.dedup(releases(values['changed_files'], values['change']), values['chunk_kib'])"
@@ -161,9 +190,18 @@ CONTROLS = (
     Control(*COST, "images", (1_000, 50_000), "total_us", "notebook_answers.cost(**values)"),
     Control(*COST, "workers", (1, 16), "total_us", "notebook_answers.cost(**values)"),
     Control(*COST, "cutoff_hours", (1, 3), "freed_bytes", "notebook_answers.cost(**values)"),
+    Control(
+        *CHARGEBACK, "kind", ("acr-standard", "ecr", "gar", "quay"), "bill", "notebook_answers.chargeback(**values)"
+    ),
+    Control(*CHARGEBACK, "teams", (1, 6, 12), "attributed_bytes", "notebook_answers.chargeback(**values)"),
+    Control(*CHARGEBACK, "base_mib", (10, 65536), "sums", "notebook_answers.chargeback(**values)"),
     Control(*DEDUP, "changed_files", (0, 24), "unique_bytes", DEDUP_ANSWER),
     Control(*DEDUP, "change", ("rewritten", "64 bytes inserted"), "unique_bytes", DEDUP_ANSWER),
     Control(*DEDUP, "chunk_kib", (2, 64), "chunk_count", DEDUP_ANSWER),
+    Control(
+        *REAL, "kind", ("acr-premium", "zot", "gitlab"), "mean_stored_bytes", "notebook_answers.retention(**values)"
+    ),
+    Control(*REAL, "newest", (2, 3, 20), "tags", "notebook_answers.retention(**values)"),
 )
 
 CELL = """
