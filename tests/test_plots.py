@@ -478,6 +478,13 @@ def test_many_names_are_gathered_and_what_nobody_holds_is_the_last():
     assert not ax.child_axes[0].get_lines()  # no charge is given
 
 
+def test_one_name_too_many_has_bars_of_its_own():
+    rows = [(name, 9, size, 1) for name, size in (("a", 5), ("b", 4), ("c", 3))]
+    ax = drawn(plots.chargeback(splits(rows), most=2))
+    assert texts(ax.get_yticklabels()) == ["a", "b", "c"]
+    assert texts(drawn(plots.chargeback(splits(rows), most=1)).get_yticklabels()) == ["a", "2 others"]
+
+
 def test_a_chargeback_of_nothing():
     ax = drawn(plots.chargeback(splits([])))
     assert texts(ax.texts) == ["nobody to split a charge between"]

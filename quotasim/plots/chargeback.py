@@ -66,7 +66,8 @@ def chargeback(frame: pd.DataFrame, ax: Axes | None = None, *, charged: int | No
         :func:`quotasim.frames.sharing`. A row ``(unattributed)``, of what nobody holds, stays the last.
     ax : to draw on; by default one of a new figure, of a notebook's width and as high as the names need.
     charged : bytes that are to be split, drawn as a line beside the sums.
-    most : names that have bars, the largest attributed bytes first; of the others together there are numbers only.
+    most : names that have bars, the largest attributed bytes first; of the others together there are numbers only. One
+        other alone has bars too, since it takes a row in any case.
 
     Returns
     -------
@@ -101,10 +102,10 @@ def _gathered(frame: pd.DataFrame, most: int) -> list[_Row]:
     nobody = [row for row in rows if row.name == UNATTRIBUTED]
     named = [row for row in rows if row.name != UNATTRIBUTED]
     named.sort(key=lambda row: (-row.sizes["attributed_bytes"], -row.sizes["logical_bytes"], row.name))
-    shown, rest = (named, []) if len(named) <= most else (named[:most], named[most:])
+    shown, rest = (named, []) if len(named) <= most + 1 else (named[:most], named[most:])
     if rest:
         sums = {column: sum(row.sizes[column] for row in rest) for column in _SPLITS}
-        shown.append(_Row(f"{len(rest):,} other{'s' if len(rest) > 1 else ''}", sums, several=True))
+        shown.append(_Row(f"{len(rest):,} others", sums, several=True))
     return shown + nobody
 
 
