@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quotasim import workloads
+    from quotasim import whatif, workloads
     from quotasim.accounting.basis import Basis, Scope
     from quotasim.accounting.chargeback import ChargeRow
     from quotasim.accounting.price import Price
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from quotasim.gc.policy import GcPolicy
     from quotasim.model.oci import Blob, Descriptor, Image, Index
     from quotasim.profiles.base import Backfill, RegistryProfile, Source
-    from quotasim.registry import Registry, load, replay
+    from quotasim.registry import Registry, import_tables, load, replay
     from quotasim.results import (
         Damage,
         DeleteResult,
@@ -156,12 +156,14 @@ __all__ = [
     "format_bytes",
     "format_duration",
     "format_time",
+    "import_tables",
     "load",
     "parse_duration",
     "parse_size",
     "parse_time",
     "push_together",
     "replay",
+    "whatif",
     "workloads",
 ]
 
@@ -178,7 +180,7 @@ _MODULES = {
     "gc.policy": ("GcPolicy",),
     "model.oci": ("Blob", "Descriptor", "Image", "Index"),
     "profiles.base": ("Backfill", "RegistryProfile", "Source"),
-    "registry": ("Registry", "load", "replay"),
+    "registry": ("Registry", "import_tables", "load", "replay"),
     "results": (
         "Damage",
         "DeleteResult",
@@ -204,7 +206,7 @@ _MODULES = {
         "parse_time",
     ),
 }
-_PACKAGES = ("workloads",)
+_PACKAGES = ("whatif", "workloads")
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -395,6 +395,39 @@ def replay(trace: str | os.PathLike[str] | TraceTable, *, profile: str | Registr
 
     chosen = by_name(profile) if isinstance(profile, str) else profile
     return Registry.from_engine(replay_trace(as_trace(trace), chosen))
+
+
+def import_tables(
+    directory: str | os.PathLike[str],
+    *,
+    profile: str | RegistryProfile = "distribution-2.8",
+    untagged: Literal["drop", "keep"] = "drop",
+) -> Registry:
+    """Return a registry that holds what tables say it holds now; what ``quotasim import tables`` saves.
+
+    Parameters
+    ----------
+    directory : of the tables ``blobs``, ``manifests``, ``layers`` and others, CSV or Parquet;
+        `quotasim.importers.table_schema` describes them.
+    profile : a profile's name, or a :class:`RegistryProfile`.
+    untagged : whether manifests that no tag points to in the end are linked all the same.
+
+    Raises
+    ------
+    InputRejected : the tables have faults; carries all of them.
+    UnknownProfile : there is no such kind.
+
+    Notes
+    -----
+    O(references). :func:`replay` lives through the history of tables that have one.
+    """
+    from pathlib import Path
+
+    from quotasim.importers.load import engine_from_tables
+    from quotasim.importers.tables import read_tables
+
+    chosen = by_name(profile) if isinstance(profile, str) else profile
+    return Registry.from_engine(engine_from_tables(read_tables(Path(directory)), chosen, untagged=untagged))
 
 
 def as_trace(trace: str | os.PathLike[str] | TraceTable) -> TraceTable:

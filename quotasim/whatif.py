@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quotasim import deletion, frames
 from quotasim.errors import InvalidValue, TimeReversed
 from quotasim.importers.load_trace import LoadedTrace, Player
+from quotasim.profiles import by_name
 from quotasim.profiles.base import DEFAULT_POLICY
 from quotasim.registry import Registry, as_trace
 from quotasim.retention.evaluate import Evaluator
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
 __all__ = ["BASE", "Runs", "Scenario", "compare", "run_scenarios"]
 
 BASE = "as it is"
-"""The name of the branch that nothing is changed in."""
+"""What the branch is called that nothing is changed in."""
+
+UNTAGGED_TOO = "delete-untagged"
+"""The policy of a collector that can be told to take what is untagged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +87,32 @@ class Scenario:
         if parse_duration(self.retention_every, name="retention_every") < 1:
             raise InvalidValue("retention_every", self.retention_every, "a duration above 0")
 
+    @classmethod
+    def under(cls, profile: str | RegistryProfile, *, gc_every: str = "7d", **settings: Any) -> Scenario:
+        """Return another registry kind as it is usually run: where it does not collect by itself its collector runs at
+        intervals, and takes what is untagged too where it can be told to.
+
+        Parameters
+        ----------
+        gc_every : the interval; without meaning where the kind collects by itself.
+        settings : others of the scenario; they go before what is usual.
+
+        Raises
+        ------
+        UnknownProfile : there is no such kind.
+
+        Examples
+        --------
+        >>> Scenario.under("distribution-2.8").gc, Scenario.under("acr-premium").gc_every
+        ('delete-untagged', None)
+        """
+        kind = by_name(profile) if isinstance(profile, str) else profile
+        usual: dict[str, Any] = {}
+        if kind.collection == "manual":
+            usual["gc_every"] = gc_every
+            usual["gc"] = UNTAGGED_TOO if UNTAGGED_TOO in kind.gc_policies else None
+        return cls(profile=kind, **usual | settings)
+
     def branch_of(self, base: Registry, name: str) -> Registry:
         """Return a branch of a registry with these settings, before ``change``; the registry stays as it is.
 
@@ -118,11 +148,13 @@ class Runs:
         :func:`quotasim.frames.scenarios`.
     registries : the branches by name, as they are in the end; the first is the base, in which nothing was changed.
     outcomes : the figures that :func:`compare` compares, by name.
+    base : the name of the base.
     """
 
     usage: pd.DataFrame
     registries: Mapping[str, Registry] = field(repr=False)
     outcomes: Mapping[str, list[int]] = field(repr=False)
+    base: str = BASE
 
 
 def run_scenarios(
@@ -133,6 +165,7 @@ def run_scenarios(
     until: str | datetime | None = None,
     every: str | None = None,
     seed: int | None = None,
+    named: str = BASE,
 ) -> Runs:
     """Let branches of a registry live through the same operations, each changed in its own way, beside one as it is.
 
@@ -145,6 +178,7 @@ def run_scenarios(
     until : when it ends, by default with the last operation; operations after it do not happen.
     every : None: the frame has a row for each change; ``"1d"``: a row at the end of each interval.
     seed : of what the kinds leave to chance, for all of them, and of ``operations``; None: the base's.
+    named : what the branch is called that nothing is changed in.
 
     Returns
     -------
@@ -176,19 +210,19 @@ def run_scenarios(
     >>> bool(table.loc[("keep 5", "charged_bytes"), "difference"] < 0)
     True
     """
-    if BASE in scenarios:
-        raise InvalidValue("scenarios", BASE, "other names: this one is the branch that nothing is changed in")
+    if named in scenarios:
+        raise InvalidValue("scenarios", named, "other names: this one is the branch that nothing is changed in")
     if operations is None and until is None:
         raise InvalidValue("until", until, "a time, where there are no operations")
     interval = None if every is None else parse_duration(every, name="every")
     if interval is not None and interval < 1:
         raise InvalidValue("every", every, "a duration above 0, or None")
-    origin = base.branch(BASE)
+    origin = base.branch(named)
     if seed is not None:
         origin.engine.seed = whole_number(seed, name="seed", expected="0 to 2**31 - 1, or None", most=2**31 - 1)
     loaded = _loaded(origin, operations)
     end = _end(origin, loaded, until)
-    chosen = {BASE: Scenario()}
+    chosen = {named: Scenario()}
     for name, scenario in scenarios.items():
         chosen[name] = scenario if isinstance(scenario, Scenario) else Scenario(change=scenario)
     registries, steps, outcomes = {}, {}, {}
@@ -202,16 +236,16 @@ def run_scenarios(
         steps[name] = frames.steps_since(branch.engine, start)
         damaged = len(branch.damage())
         outcomes[name] = frames.outcome(branch.engine, start, steps[name], end, damaged=damaged)
-    return Runs(frames.scenarios(steps, end, interval), MappingProxyType(registries), MappingProxyType(outcomes))
+    return Runs(frames.scenarios(steps, end, interval), MappingProxyType(registries), MappingProxyType(outcomes), named)
 
 
-def compare(runs: Runs, base: str = BASE) -> pd.DataFrame:
+def compare(runs: Runs, base: str | None = None) -> pd.DataFrame:
     """Return what the scenarios come to, and by how much that differs from one of them.
 
     Parameters
     ----------
     runs : of :func:`run_scenarios`.
-    base : the scenario that the others are compared with.
+    base : the scenario that the others are compared with, by default the one in which nothing was changed.
 
     Returns
     -------
@@ -222,9 +256,10 @@ def compare(runs: Runs, base: str = BASE) -> pd.DataFrame:
     ------
     InvalidValue : there is no scenario of this name.
     """
-    if base not in runs.outcomes:
-        raise InvalidValue("base", base, f"one of {', '.join(runs.outcomes)}")
-    return frames.differences(runs.outcomes, base)
+    other = runs.base if base is None else base
+    if other not in runs.outcomes:
+        raise InvalidValue("base", other, f"one of {', '.join(runs.outcomes)}")
+    return frames.differences(runs.outcomes, other)
 
 
 def _loaded(

@@ -272,6 +272,16 @@ def test_why_has_the_contracts_keys(snapshot):
     assert [blob["size"] for blob in document["blobs"] if blob["role"] == "manifest"] == [None]
 
 
+@pytest.mark.parametrize("untagged", ["drop", "keep"])
+def test_import_tables_makes_the_registry_that_the_verb_saves(root, tmp_path, untagged):
+    path = tmp_path / "snapshot"
+    quotasim("import", "tables", root / "data" / "tables", "-o", path, "--profile", "gitlab", "--untagged", untagged)
+    saved = qs.load(path)
+    made = qs.import_tables(str(root / "data" / "tables"), profile="gitlab", untagged=untagged)
+    assert (made.profile, made.usage()) == (saved.profile, saved.usage())
+    assert made.images().equals(saved.images())
+
+
 def test_preview_has_the_contracts_keys_and_promises_what_delete_does(snapshot):
     document = quotasim("preview", snapshot, "--delete", "team-a/api:v1", "alpine:3.19", "--format", "json").json
     assert list(document)[:5] == HEADER

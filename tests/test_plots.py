@@ -488,7 +488,7 @@ def test_one_name_too_many_has_bars_of_its_own():
 def test_a_chargeback_of_nothing():
     ax = drawn(plots.chargeback(splits([])))
     assert texts(ax.texts) == ["nobody to split a charge between"]
-    assert texts(drawn(plots.chargeback(splits([("a", 0, 0, 0)]), charged=0)).texts) == ["0 B"]
+    assert texts(drawn(plots.chargeback(splits([("a", 0, 0, 0)]), charged=0)).texts) == ["0 B attributed"]
     with pytest.raises(qs.InvalidValue, match=r"^most must be"):
         plots.chargeback(splits([]), most=0)
 

@@ -141,6 +141,30 @@ def test_a_collection_runs_after_the_retention_of_its_time(stream):
     assert night.index("UNTAG") < night.index("GC") < night.index("SWEEP")
 
 
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_kind_is_run_as_it_usually_is(name, stream):
+    """Collected once a week where it does not collect by itself, what is untagged too where it can be told to."""
+    profile = PROFILES[name]
+    scenario = Scenario.under(profile)
+    assert scenario.profile is profile
+    manual = profile.collection == "manual"
+    assert scenario.gc_every == ("7d" if manual else None)
+    assert scenario.gc == ("delete-untagged" if manual and "delete-untagged" in profile.gc_policies else None)
+    base = qs.Registry("refcount", start="2026-01-01")
+    runs = run_scenarios(base, {"usual": scenario}, operations=stream, named="plain")
+    weeks = (int(stream.time[-1]) - base.now) // WEEK
+    assert value(runs, "usual", "collections") == (weeks if manual else 0)
+    assert (runs.base, list(runs.registries)) == ("plain", ["plain", "usual"])
+    assert (compare(runs).query("scenario == 'plain'")["difference"] == 0).all()
+
+
+def test_what_is_given_goes_before_what_is_usual():
+    scenario = Scenario.under("distribution-2.8", gc_every="1d", gc="default", limit="1 GiB")
+    assert (scenario.gc_every, scenario.gc, scenario.limit) == ("1d", "default", "1 GiB")
+    with pytest.raises(qs.UnknownProfile):
+        Scenario.under("distribution")
+
+
 def test_what_is_changed_may_take_its_time(stream):
     """Retention keeps to the days that it has in every branch, from when the change is done on."""
     base = qs.Registry("acr-premium", start="2026-01-01")
@@ -389,6 +413,7 @@ def test_another_base_turns_the_differences_round(stream):
     [
         (lambda base: run_scenarios(base, {}), InvalidValue),
         (lambda base: run_scenarios(base, {BASE: Scenario()}, until="2026-02-01"), InvalidValue),
+        (lambda base: run_scenarios(base, {"b": Scenario()}, until="2026-02-01", named="b"), InvalidValue),
         (lambda base: run_scenarios(base, {}, until="2025-12-31"), TimeReversed),
         (lambda base: run_scenarios(base, {}, operations=workloads.releases(seed=1, start="2025-01-01")), TimeReversed),
         (lambda base: run_scenarios(base, {}, until="2026-02-01", every="0d"), InvalidValue),
@@ -409,6 +434,7 @@ def test_what_makes_no_sense_is_refused(make, error):
 
 def test_whatif_has_its_names():
     assert sorted(whatif.__all__) == ["BASE", "Runs", "Scenario", "compare", "run_scenarios"]
+    assert qs.whatif is whatif
 
 
 # The real history

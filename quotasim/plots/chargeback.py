@@ -85,9 +85,9 @@ def chargeback(frame: pd.DataFrame, ax: Axes | None = None, *, charged: int | No
     if not rows:
         return say_nothing_is_there(axes, "nobody to split a charge between")
     largest = max(max(row.sizes.values()) for row in rows if not row.several)
-    unit = byte_axis(axes.xaxis, float(largest), "bytes of each", note="; the number is what is attributed")
+    unit = byte_axis(axes.xaxis, float(largest), "bytes of each")
     _draw_bars(axes, rows, unit)
-    axes.set_xlim(0, 1.17 * largest / unit if largest else 1)
+    axes.set_xlim(0, 1.3 * largest / unit if largest else 1)
     handles = [axes.containers[place] for place in range(len(_SPLITS))]
     _draw_sums(axes, {name: sum(map(int, frame[name])) for name in _SPLITS}, charged)
     legend(axes, handles)
@@ -116,7 +116,7 @@ def _draw_bars(axes: Axes, rows: list[_Row], unit: int) -> None:
         axes.barh(places, [row.sizes[column] / unit for row in rows if not row.several], _BAR, label=label, **style)
     for place, row in enumerate(rows):
         axes.annotate(
-            _numbers(row.sizes) if row.several else format_bytes(row.sizes["attributed_bytes"]),
+            _numbers(row.sizes) if row.several else f"{format_bytes(row.sizes['attributed_bytes'])} attributed",
             (0 if row.several else max(row.sizes.values()) / unit, place),  # where no bar lies under it
             xytext=(4, 0),
             textcoords="offset points",
