@@ -210,6 +210,8 @@ def run_scenarios(
     >>> bool(table.loc[("keep 5", "charged_bytes"), "difference"] < 0)
     True
     """
+    if not isinstance(scenarios, Mapping):
+        raise InvalidValue("scenarios", scenarios, "scenarios by their names, {name: Scenario(...)}")
     if named in scenarios:
         raise InvalidValue("scenarios", named, "other names: this one is the branch that nothing is changed in")
     if operations is None and until is None:
@@ -224,6 +226,8 @@ def run_scenarios(
     end = _end(origin, loaded, until)
     chosen = {named: Scenario()}
     for name, scenario in scenarios.items():
+        if not (isinstance(scenario, Scenario) or callable(scenario)):
+            raise InvalidValue("scenarios", scenario, "Scenarios, or functions that are given the branch")
         chosen[name] = scenario if isinstance(scenario, Scenario) else Scenario(change=scenario)
     registries, steps, outcomes = {}, {}, {}
     for name, scenario in chosen.items():

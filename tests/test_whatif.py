@@ -414,6 +414,8 @@ def test_another_base_turns_the_differences_round(stream):
         (lambda base: run_scenarios(base, {}), InvalidValue),
         (lambda base: run_scenarios(base, {BASE: Scenario()}, until="2026-02-01"), InvalidValue),
         (lambda base: run_scenarios(base, {"b": Scenario()}, until="2026-02-01", named="b"), InvalidValue),
+        (lambda base: run_scenarios(base, {"three": 3}, until="2026-02-01"), InvalidValue),
+        (lambda base: run_scenarios(base, [Scenario()], until="2026-02-01"), InvalidValue),
         (lambda base: run_scenarios(base, {}, until="2025-12-31"), TimeReversed),
         (lambda base: run_scenarios(base, {}, operations=workloads.releases(seed=1, start="2025-01-01")), TimeReversed),
         (lambda base: run_scenarios(base, {}, until="2026-02-01", every="0d"), InvalidValue),
