@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from quotasim import deletion, frames
 from quotasim.errors import InvalidValue, TimeReversed
@@ -31,7 +35,9 @@ if TYPE_CHECKING:
     from quotasim.importers.trace_table import TraceTable
     from quotasim.profiles.base import RegistryProfile
 
-__all__ = ["BASE", "Runs", "Scenario", "compare", "run_scenarios"]
+Array = npt.NDArray[Any]
+
+__all__ = ["BASE", "Runs", "Scenario", "compare", "costs", "run_scenarios"]
 
 BASE = "as it is"
 """What the branch is called that nothing is changed in."""
@@ -148,12 +154,14 @@ class Runs:
         :func:`quotasim.frames.scenarios`.
     registries : the branches by name, as they are in the end; the first is the base, in which nothing was changed.
     outcomes : the figures that :func:`compare` compares, by name.
+    bills : what the charge cost over the whole time, and in which currency, by name; None where the kind has no price.
     base : the name of the base.
     """
 
     usage: pd.DataFrame
     registries: Mapping[str, Registry] = field(repr=False)
     outcomes: Mapping[str, list[int]] = field(repr=False)
+    bills: Mapping[str, tuple[Decimal, str] | None] = field(repr=False)
     base: str = BASE
 
 
@@ -229,7 +237,7 @@ def run_scenarios(
         if not (isinstance(scenario, Scenario) or callable(scenario)):
             raise InvalidValue("scenarios", scenario, "Scenarios, or functions that are given the branch")
         chosen[name] = scenario if isinstance(scenario, Scenario) else Scenario(change=scenario)
-    registries, steps, outcomes = {}, {}, {}
+    registries, steps, outcomes, bills = {}, {}, {}, {}
     for name, scenario in chosen.items():
         branch = scenario.branch_of(origin, name)
         start = frames.Start.of(branch.engine, branch.usage())
@@ -240,7 +248,14 @@ def run_scenarios(
         steps[name] = frames.steps_since(branch.engine, start)
         damaged = len(branch.damage())
         outcomes[name] = frames.outcome(branch.engine, start, steps[name], end, damaged=damaged)
-    return Runs(frames.scenarios(steps, end, interval), MappingProxyType(registries), MappingProxyType(outcomes), named)
+        bills[name] = _bill(branch, *steps[name]["charged"], end)
+    return Runs(
+        frames.scenarios(steps, end, interval),
+        MappingProxyType(registries),
+        MappingProxyType(outcomes),
+        MappingProxyType(bills),
+        named,
+    )
 
 
 def compare(runs: Runs, base: str | None = None) -> pd.DataFrame:
@@ -260,10 +275,54 @@ def compare(runs: Runs, base: str | None = None) -> pd.DataFrame:
     ------
     InvalidValue : there is no scenario of this name.
     """
+    return frames.differences(runs.outcomes, _base_of(runs, base))
+
+
+def costs(runs: Runs, base: str | None = None) -> pd.DataFrame:
+    """Return what the charge of each scenario costs from the beginning to the end, and how much more that is.
+
+    Parameters
+    ----------
+    runs, base : as of :func:`compare`.
+
+    Returns
+    -------
+    A frame of :func:`quotasim.frames.costs`: ``scenario``, ``currency``, ``cost``, ``base_cost``, ``difference``.
+
+    Raises
+    ------
+    InvalidValue : there is no scenario of this name.
+
+    Notes
+    -----
+    By the price of the kind, which :class:`quotasim.Price` explains: what it includes is so at each time, not in the
+    mean. Copies that are billed are taken to have been there all the time.
+
+    Examples
+    --------
+    >>> base = Registry("acr-basic", start="2026-01-01")
+    >>> runs = run_scenarios(base, {"premium": Scenario(profile="acr-premium")}, until="2026-01-31")
+    >>> costs(runs)[["scenario", "cost", "difference"]].to_csv(index=False).splitlines()[1:]
+    ['as it is,5.010000,0.000000', 'premium,50.010000,45.000000']
+    """
+    return frames.costs(runs.bills, _base_of(runs, base))
+
+
+def _base_of(runs: Runs, base: str | None) -> str:
+    """Return the scenario that the others are compared with."""
     other = runs.base if base is None else base
     if other not in runs.outcomes:
         raise InvalidValue("base", other, f"one of {', '.join(runs.outcomes)}")
-    return frames.differences(runs.outcomes, other)
+    return other
+
+
+def _bill(branch: Registry, time: Array, charged: Array, end: int) -> tuple[Decimal, str] | None:
+    """Return what a branch's charge costs over time, and in which currency."""
+    profile = branch.profile
+    if profile.price is None:
+        return None
+    copies = branch.engine.replicas if profile.replicas == "billed" else 1
+    return profile.price.bill_over(charged, np.diff(time, append=end), copies), profile.price.currency
 
 
 def _loaded(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -385,6 +387,56 @@ def test_the_figures_of_a_small_life():
     assert np.isnan(percent["refused_requests"])
 
 
+def test_what_it_costs_is_the_bill_of_every_step(stream):
+    """Each step is billed by itself, exactly, and only the sum is rounded. Usage passes what is included on the way."""
+    basic = PROFILES["acr-basic"]
+    base = qs.Registry(replace(basic, price=replace(basic.price, included_bytes=100 * 2**20)), start="2026-01-01")
+    scenarios = {
+        "keep": Scenario(retention=KEEP_3),
+        "premium": Scenario(profile="acr-premium"),
+        "two regions": Scenario(profile="acr-premium", change=lambda branch: branch.set_replicas(2)),
+        "harbor": Scenario(profile="harbor"),
+    }
+    runs = run_scenarios(base, scenarios, operations=stream, until="2026-03-02")
+    table = whatif.costs(runs).set_index("scenario")
+    day = 86_400_000_000
+    for name, registry in runs.registries.items():
+        price = registry.profile.price
+        steps = runs.usage.query("scenario == @name and figure == 'charged'")
+        at = [*steps["at"].dt.as_unit("us").astype("int64"), qs.parse_time("2026-03-02")]
+        spans = [after - before for before, after in pairwise(at)]
+        if price is None:
+            assert pd.isna(table.loc[name, "cost"])
+            continue
+        assert sum(spans) == 60 * day
+        asked = Fraction(price.fee_per_day) * 60
+        for size, span in zip(steps["bytes"].tolist(), spans, strict=True):
+            above = max(size - price.included_bytes, 0)
+            asked += Fraction(above, price.unit_bytes * price.unit_days) * Fraction(price.amount) * Fraction(span, day)
+        copies = 2 if name == "two regions" else 1
+        assert table.loc[name, "cost"] == Decimal(round(asked * copies * 10**6)).scaleb(-6)
+    assert table["currency"].dropna().unique().tolist() == ["USD"]
+    assert table.loc["keep", "difference"] == table.loc["keep", "cost"] - table.loc[BASE, "cost"] < 0
+    assert table.loc["two regions", "cost"] == 2 * table.loc["premium", "cost"]
+    other = whatif.costs(runs, "harbor").set_index("scenario")
+    assert other["base_cost"].isna().all()
+    assert other["difference"].isna().all()
+    assert other["cost"].notna().sum() == 4
+    with pytest.raises(InvalidValue, match="nothing"):
+        whatif.costs(runs, "nothing")
+
+
+def test_a_charge_that_stands_still_costs_what_the_bill_says():
+    for name, profile in PROFILES.items():
+        if profile.price is None:
+            continue
+        base = qs.Registry(replace(profile, included=None), start=START)
+        base.push("app:1", image("large", 800 * 2**30))
+        runs = run_scenarios(base, {}, until="2026-01-31")
+        assert whatif.costs(runs)["cost"].tolist() == [base.bill(days=30)], name
+        assert base.bill(days=30) > 0
+
+
 def test_refusals_and_damage_are_counted(stream):
     base = qs.Registry("distribution-2.8", start="2026-01-01")
     runs = run_scenarios(
@@ -435,7 +487,7 @@ def test_what_makes_no_sense_is_refused(make, error):
 
 
 def test_whatif_has_its_names():
-    assert sorted(whatif.__all__) == ["BASE", "Runs", "Scenario", "compare", "run_scenarios"]
+    assert sorted(whatif.__all__) == ["BASE", "Runs", "Scenario", "compare", "costs", "run_scenarios"]
     assert qs.whatif is whatif
 
 

@@ -9,12 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from quotasim.errors import InvalidValue
+from quotasim.model.totals import exact_dot, exact_sum
 from quotasim.units import whole_number
+
+Array = npt.NDArray[Any]
 
 PLACES = 6
 _SCALE = 1_000_000  # 10**PLACES
+_DAY = 86_400_000_000  # microseconds
 SMALLEST = Decimal(1).scaleb(-PLACES)
 """The smallest amount of money that is shown, in units of the currency. What is shown adds up exactly."""
 
@@ -70,9 +78,34 @@ class Price:
         Decimal('0.212000')
         """
         check_days(days)
-        above = Fraction(max(0, size - self.included_bytes), self.unit_bytes)
-        a_day = Fraction(self.fee_per_day) + Fraction(self.amount) * above / self.unit_days
-        return money(round(a_day * days * copies * _SCALE))
+        return self._bill(Fraction(max(0, size - self.included_bytes)) * days, Fraction(days), copies)
+
+    def bill_over(self, charged: Array, spans: Array, copies: int = 1) -> Decimal:
+        """Return what a charge that changes costs: so many bytes, each for so long.
+
+        What is included is so at each time, and not in the mean. O(n).
+
+        Parameters
+        ----------
+        charged : bytes, int64[n] or Python ints (dtype object).
+        spans : microseconds for which each was charged, int64[n].
+        copies : as of :meth:`bill`.
+
+        Examples
+        --------
+        >>> basic = Price(currency="USD", amount=Decimal("0.003"), unit_bytes=2**30, unit_days=1,
+        ...               included_bytes=10 * 2**30, fee_per_day=Decimal("0.167"))
+        >>> basic.bill_over(np.array([25, 0]) * 2**30, np.array([1, 1]) * 86_400_000_000)
+        Decimal('0.379000')
+        """
+        above = exact_dot(np.maximum(charged - self.included_bytes, 0), spans)
+        return self._bill(Fraction(above, _DAY), Fraction(exact_sum(spans), _DAY), copies)
+
+    def _bill(self, byte_days: Fraction, days: Fraction, copies: int) -> Decimal:
+        """Return what bytes above the included ones times the days that they were there cost, with the fee."""
+        asked = Fraction(self.fee_per_day) * days
+        asked += Fraction(self.amount) * byte_days / (self.unit_bytes * self.unit_days)
+        return money(round(asked * copies * _SCALE))
 
 
 def check_days(days: int) -> None:

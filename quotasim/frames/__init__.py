@@ -11,7 +11,7 @@ from quotasim.frames.explanations import DELETION_STEPS, deletion, holders
 from quotasim.frames.falls import falls, format_wait
 from quotasim.frames.history import FIGURES, Every, events, monthly_replay, usage_over_time, usage_series
 from quotasim.frames.holdings import blobs, images, repositories, sharing
-from quotasim.frames.scenarios import UNITS, Start, Steps, differences, outcome, scenarios, steps_since
+from quotasim.frames.scenarios import UNITS, Start, Steps, costs, differences, outcome, scenarios, steps_since
 from quotasim.frames.selections import selection
 from quotasim.frames.studies import comparison, quantiles
 
@@ -25,6 +25,7 @@ __all__ = [
     "blobs",
     "chargeback",
     "comparison",
+    "costs",
     "deletion",
     "differences",
     "events",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from quotasim.engine import Engine
+from quotasim.frames.charge import MONEY
 from quotasim.frames.columns import exact, from_codes, times
 from quotasim.frames.history import FIGURES, figure_changes, last_of_each, reduce_ranges
 from quotasim.kernels import layout
-from quotasim.model.totals import cumulative, exact_sum
+from quotasim.model.totals import cumulative, exact_dot, exact_sum
 from quotasim.results import Usage
 
 Array = npt.NDArray[Any]
@@ -158,15 +160,7 @@ def mean_of_steps(time: Array, values: Array, until: int) -> int:
     span = np.diff(time, append=until)
     if until == time[0]:
         return int(values[-1])
-    # In halves of 32 bits none of the sums can wrap: there are fewer than 2**31 steps.
-    halves = [(np.asarray(part >> 32, np.int64), np.asarray(part & 0xFFFFFFFF, np.int64)) for part in (values, span)]
-    whole = 0
-    for high, value in zip((32, 0), halves[0], strict=True):
-        for low, length in zip((32, 0), halves[1], strict=True):
-            product = value.astype(np.uint64) * length.astype(np.uint64)
-            sums = int((product >> np.uint64(32)).sum()), int((product & np.uint64(0xFFFFFFFF)).sum())
-            whole += ((sums[0] << 32) + sums[1]) << (high + low)
-    return whole // (until - int(time[0]))
+    return exact_dot(values, span) // (until - int(time[0]))
 
 
 def differences(outcomes: Mapping[str, Sequence[int]], base: str) -> pd.DataFrame:
@@ -201,5 +195,44 @@ def differences(outcomes: Mapping[str, Sequence[int]], base: str) -> pd.DataFram
             "base_value": exact(of_base),
             "difference": exact(change),
             "difference_percent": np.array(part, np.float64),
+        }
+    )
+
+
+def costs(bills: Mapping[str, tuple[Decimal, str] | None], base: str) -> pd.DataFrame:
+    """What scenarios cost beside one of them: a row a scenario.
+
+    Parameters
+    ----------
+    bills : amount and currency of each; None where its kind has no price.
+    base : the scenario that the others are compared with.
+
+    Returns
+    -------
+    A frame of ``scenario`` (a categorical in the order given), ``currency`` (categorical), ``cost``, ``base_cost`` and
+    ``difference`` (decimal128 with six places). Missing where a scenario has no price, or the base none in its
+    currency.
+
+    Notes
+    -----
+    O(rows).
+    """
+    names = list(bills)
+    currencies = sorted({bill[1] for bill in bills.values() if bill is not None})
+    cost, other, more = [], [], []
+    for bill in bills.values():
+        beside = bills[base] if bill is not None and bills[base] is not None else None
+        same = beside is not None and bill is not None and beside[1] == bill[1]
+        cost.append(None if bill is None else bill[0])
+        other.append(beside[0] if beside is not None and same else None)
+        more.append(bill[0] - beside[0] if bill is not None and beside is not None and same else None)
+    codes = [-1 if bill is None else currencies.index(bill[1]) for bill in bills.values()]
+    return pd.DataFrame(
+        {
+            "scenario": from_codes(np.arange(len(names)), names),
+            "currency": from_codes(np.array(codes, np.int64), currencies),
+            "cost": pd.Series(cost, dtype=MONEY),
+            "base_cost": pd.Series(other, dtype=MONEY),
+            "difference": pd.Series(more, dtype=MONEY),
         }
     )

@@ -42,6 +42,30 @@ def exact_sum(values: Array) -> int:
     return words_to_ints(words)[0]
 
 
+def exact_dot(values: Array, weights: Array) -> int:
+    """Return the sum of the products of two arrays of numbers that are not negative, as an exact Python int. O(n).
+
+    Parameters
+    ----------
+    values : int64[n], or Python ints (dtype object) below 2**95, as of :func:`cumulative`.
+    weights : int64[n]; fewer than 2**31 of them.
+
+    Examples
+    --------
+    >>> exact_dot(np.array([2**62, 3]), np.array([2**50, 1])) == 2**112 + 3
+    True
+    """
+    # In halves of 32 bits no product is above 2**64, and none of the sums of their halves can wrap.
+    halves = [(np.asarray(part >> 32, np.int64), np.asarray(part & 0xFFFFFFFF, np.int64)) for part in (values, weights)]
+    whole = 0
+    for high, value in zip((32, 0), halves[0], strict=True):
+        for low, weight in zip((32, 0), halves[1], strict=True):
+            product = value.astype(np.uint64) * weight.astype(np.uint64)
+            sums = int((product >> np.uint64(32)).sum()), int((product & np.uint64(0xFFFFFFFF)).sum())
+            whole += ((sums[0] << 32) + sums[1]) << (high + low)
+    return whole
+
+
 def cumulative(deltas: Array, start: int = 0) -> Array:
     """Return the running total after each delta: int64[n], or Python ints (dtype object) where one passes 2**63 -
     1. O(n).
