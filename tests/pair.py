@@ -527,6 +527,7 @@ class Pair:
         assert engine.now == known.now
         usage = engine.usage()
         assert {name: getattr(usage, name) for name in FIGURES} == {name: getattr(known, name)() for name in FIGURES}
+        assert engine.engine.figures()["bindings"] == len(known.tags)
         assert nonzero(engine.charged_by_scope()) == nonzero(known.charged_by_scope())
         for scope in qs.Scope:
             for basis in BASES:

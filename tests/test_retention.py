@@ -344,3 +344,14 @@ def test_the_oracle_by_hand():
     decided = oracle.decide(pair.oracle, [oracle.KeepRule(newest=2)], deletes=True, untagged_after=None)
     assert decided.tags == {(REPOSITORIES[0], TAGS[0], "")}
     assert decided.manifests == frozenset()
+
+
+def test_tags_go_with_what_a_collection_takes_in_spite_of_them():
+    """A referrer that depends on a subject which is gone goes, tagged or not: no tag is left to be looked at."""
+    pair = Pair(PROFILES["refcount"])
+    signature = next(thing for thing in WORLD if thing.engine.subject is not None)
+    pair.push(REPOSITORIES[0], signature, TAGS[0])
+    pair.collect(qs.GcPolicy(roots="TAGS", referrers="depend"))
+    assert pair.oracle.tags == {}
+    pair.compare()
+    keep_rules.retain(pair, qs.RetentionPolicy([qs.KeepMatching(tags="none")]))

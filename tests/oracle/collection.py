@@ -179,6 +179,8 @@ class Collection(Figures):
     def apply(self, plan: GcPlan) -> None:
         """Do what a plan says."""
         for repository, digest in sorted(plan.removed):
+            for key in self.tags_of(repository, digest):  # where what lost its subject goes, tagged or not
+                self._unbind(key)
             self._unlink(repository, digest)
         self._unlink_blobs(set(plan.unlinked))
         for blob in plan.swept:
