@@ -206,7 +206,7 @@ _MODULES = {
         "parse_time",
     ),
 }
-_PACKAGES = ("whatif", "workloads")
+_SUBMODULES = ("whatif", "workloads")
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 
@@ -215,7 +215,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message, name=name, obj=__import__(__name__))
-    if name in _PACKAGES:
+    if name in _SUBMODULES:
         return import_module(f"{__name__}.{name}")
     value = getattr(import_module(f"{__name__}.{_MODULE_OF.get(name, 'errors')}"), name)
     globals()[name] = value

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from quotasim.accounting.basis import basis_bytes, scope_of_repositories
 from quotasim.accounting.ledger import Ledger
+from quotasim.accounting.reporting import reported_bytes, shown_at
 from quotasim.errors import TimeReversed
 from quotasim.gc.marking import Inventory
 from quotasim.gc.policy import REFERRER_BITS
@@ -419,6 +420,12 @@ class Engine:
             "links": int(np.count_nonzero(state.read("linked"))),
             "bindings": int(np.count_nonzero(state.read("tag_link") != NULL)),
         }
+
+    def reported_bytes(self) -> int:
+        """Return what the vendor's display shows now. O(log n + events that it does not show yet)."""
+        profile, figures = self.profile, self.figures()
+        shown = shown_at(self.state.now, profile.report_lag, profile.report_every, self.state.origin)
+        return reported_bytes(self.log, figures["charged_bytes"] + figures["drift_bytes"], shown, self.settled_events)
 
     def figures(self) -> dict[str, int]:
         """Return the same figures as :meth:`recompute`, from the running totals. O(1)."""

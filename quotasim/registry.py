@@ -332,11 +332,16 @@ class Registry(Requests, Administration, Collecting):
         if (delete is None) == (policy is None):
             raise InvalidValue("delete", delete, "either references to delete or a policy")
         if policy is not None:
-            return explain.preview(self, lambda branch: branch.retain(policy), tuple(self.hazards(policy=policy)))
+            selected = self.select(policy)
+
+            def remove(branch: Registry) -> DeleteResult:
+                return outcomes.delete_result(branch.engine, deletion.retain(branch.engine, selected))
+
+            hazards = deletion.find_hazards(self._engine, deletion.retention_steps(self._engine, selected), ())
+            return explain.preview(self, remove, tuple(hazards))
         if delete is None or isinstance(delete, str) or not delete:
             raise InvalidValue("delete", delete, "a list of references, at least one")
-        hazards = tuple(self.hazards(delete=delete))
-        return explain.preview(self, lambda branch: branch.delete(*delete), hazards)
+        return explain.preview(self, lambda branch: branch.delete(*delete), tuple(self.hazards(delete=delete)))
 
     # --- branches ---------------------------------------------------------------------------------------------
     def branch(self, name: str = "") -> Registry:

@@ -11,7 +11,6 @@ from quotasim.accounting import selection
 from quotasim.accounting.basis import Basis, Scope, basis_bytes, scope_names
 from quotasim.accounting.chargeback import ChargeRow, charge_rows, priced
 from quotasim.accounting.price import check_days
-from quotasim.accounting.reporting import reported_bytes, shown_at
 from quotasim.accounting.selection import Hazard
 from quotasim.accounting.sharing import BY, By, SharingRow, sharing_rows
 from quotasim.checks import find_damage
@@ -85,12 +84,7 @@ class RegistryView:
             foreign_bytes=figures["foreign_bytes"],
             charged_bytes=figures["charged_bytes"],
             counted_bytes=counted if profile.counter == "own" else None,
-            reported_bytes=reported_bytes(
-                engine.log,
-                counted,
-                shown_at(self.now, profile.report_lag, profile.report_every, engine.state.origin),
-                engine.settled_events,
-            ),
+            reported_bytes=engine.reported_bytes(),
             upload_bytes=figures["upload_bytes"],
             replicated_bytes=figures["charged_bytes"] * engine.replicas if profile.replicas == "billed" else None,
             stored_bytes=figures["stored_bytes"],

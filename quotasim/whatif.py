@@ -240,7 +240,7 @@ def run_scenarios(
     registries, steps, outcomes, bills = {}, {}, {}, {}
     for name, scenario in chosen.items():
         branch = scenario.branch_of(origin, name)
-        start = frames.Start.of(branch.engine, branch.usage())
+        start = frames.Start.of(branch.engine)
         if scenario.change is not None:
             scenario.change(branch)
         _live(branch, scenario, None if loaded is None else loaded.on(branch.engine), start.at, end)

@@ -150,7 +150,7 @@ FAULTS = {
     "an address without scheme": ("[a](//example.org/a)", "//example.org/a: is not https"),
     "an absolute path": ("[a](/other.md)", "/other.md: is no relative path"),
     "a machine's path": ("It lies in /home/me/x.", "/home/me: is a path of one machine"),
-    "a machine's path in code": ("```\ncd /work/main\n```", "/work/main: is a path of one machine"),
+    "a machine's path in code": ("```\ncd /opt/me\n```", "/opt/me: is a path of one machine"),
     "another machine's path": ("`C:\\data`", "C:\\data: is a path of one machine"),
     "HTML": ('<a href="nowhere.md">a</a>', '<a href="nowhere.md">: HTML, in which links are not looked at'),
     "a block of HTML": ("<p>\nx\n</p>\n", "<p>\nx\n</p>: HTML, in which links are not looked at"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from quotasim.accounting.basis import scope_of_repositories, sorted_once
+from quotasim.accounting.basis import pair_keys, scope_of_repositories, sorted_once
 from quotasim.accounting.ledger import Ledger
 from quotasim.kernels import layout
 from quotasim.model.content import Content, named_blobs
@@ -71,7 +71,7 @@ def break_down(
     manifests = names.links.second[links]
     scopes = scope_of_repositories(names, ledger.scope, names.links.first[links])
     place, blobs, _ = named_blobs(content, manifests)
-    keys = sorted_once((scopes[place] << layout.WORD) | blobs)
+    keys = sorted_once(pair_keys(scopes[place], blobs))
     scope, blob = keys >> layout.WORD, keys & layout.WORD_MASK
     was, stays = (
         one.charges(graph, state, scope, blob, counts_foreign=counts_foreign) for one, state in (before, after)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from quotasim.accounting.basis import Scope, pair_keys, scope_names, scope_of_repositories, sorted_once
+from quotasim.accounting.basis import Scope, contains, pair_keys, scope_names, scope_of_repositories, sorted_once
 from quotasim.kernels import NULL, sharing
 from quotasim.kernels.layout import KIND_INDEX
 from quotasim.model.content import Content, descriptor_rows
@@ -103,13 +103,13 @@ def _close(content: Content, names: Names, state: State, rows: Array, links: Arr
     Returns the pairs sorted by row, each once.
     """
     linked = state.read("linked")
-    pairs = np.sort((rows << 32) | links.astype(np.int64))
+    pairs = np.sort(pair_keys(rows, links))
     frontier = pairs
     while frontier.size:
         found_row, below = _below(content, names, frontier >> 32, frontier & 0xFFFFFFFF)
         here = (below != NULL) & (linked[below] != 0)
-        keys = np.unique((found_row[here] << 32) | below[here].astype(np.int64))
-        frontier = keys[~np.isin(keys, pairs)]
+        keys = sorted_once(pair_keys(found_row[here], below[here]))
+        frontier = keys[~contains(pairs, keys)]
         pairs = np.union1d(pairs, frontier)
     return pairs >> 32, pairs & 0xFFFFFFFF
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from quotasim import lookup
-from quotasim.accounting.basis import sorted_once
+from quotasim.accounting.basis import pair_keys, sorted_once
 from quotasim.accounting.sharing import first_tags, image_rows, link_names, members_of
 from quotasim.engine import Engine
 from quotasim.errors import InvalidValue
@@ -90,7 +90,7 @@ def holders(engine: Engine, references: Sequence[str] | None = None, *, largest:
     rows = image_rows(content, names, state)
     owner = np.repeat(np.arange(rows.root.size, dtype=np.int64), np.diff(rows.indptr))
     place, blob, _ = named_blobs(content, names.links.second[rows.links])
-    pairs = sorted_once((owner[place] << layout.WORD) | blob)
+    pairs = sorted_once(pair_keys(owner[place], blob))
     count = np.bincount(pairs & layout.WORD_MASK, minlength=content.blob_count)
     if references is None:
         # Which are the largest does not hang on the last byte.
@@ -123,7 +123,7 @@ def _blobs_of(engine: Engine, members: Sequence[Array]) -> tuple[Array, Array, A
     links = np.concatenate([*members, np.empty(0, np.int32)])
     image = np.repeat(np.arange(len(members), dtype=np.int64), [part.size for part in members])
     place, blob, role = named_blobs(engine.content, engine.names.links.second[links])
-    keys = (image[place] << layout.WORD) | blob
+    keys = pair_keys(image[place], blob)
     once = sorted_once(keys)
     roles = np.zeros(once.size, np.int64)
     np.bitwise_or.at(roles, np.searchsorted(once, keys), role.astype(np.int64))

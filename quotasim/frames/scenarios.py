@@ -17,7 +17,6 @@ from quotasim.frames.columns import exact, from_codes, times
 from quotasim.frames.history import FIGURES, figure_changes, last_of_each, reduce_ranges
 from quotasim.kernels import layout
 from quotasim.model.totals import cumulative, exact_dot, exact_sum
-from quotasim.results import Usage
 
 Array = npt.NDArray[Any]
 Steps = Mapping[str, tuple[Array, Array]]
@@ -59,9 +58,10 @@ class Start:
     bytes: Mapping[str, int]
 
     @classmethod
-    def of(cls, engine: Engine, usage: Usage) -> Start:
-        """Return where an engine is now, of which ``usage`` are the figures."""
-        return cls(usage.as_of, len(engine.log), {name: getattr(usage, f"{name}_bytes") for name in FIGURES})
+    def of(cls, engine: Engine) -> Start:
+        """Return where an engine is now."""
+        figures = {**engine.figures(), "reported_bytes": engine.reported_bytes()}
+        return cls(engine.state.now, len(engine.log), {name: figures[f"{name}_bytes"] for name in FIGURES})
 
 
 def steps_since(engine: Engine, start: Start) -> Steps:
@@ -220,12 +220,13 @@ def costs(bills: Mapping[str, tuple[Decimal, str] | None], base: str) -> pd.Data
     names = list(bills)
     currencies = sorted({bill[1] for bill in bills.values() if bill is not None})
     cost, other, more = [], [], []
-    for bill in bills.values():
-        beside = bills[base] if bill is not None and bills[base] is not None else None
-        same = beside is not None and bill is not None and beside[1] == bill[1]
-        cost.append(None if bill is None else bill[0])
-        other.append(beside[0] if beside is not None and same else None)
-        more.append(bill[0] - beside[0] if bill is not None and beside is not None and same else None)
+    for amount, currency in (bill or (None, None) for bill in bills.values()):
+        beside, its_currency = bills[base] or (None, None)
+        if currency is None or currency != its_currency:
+            beside = None
+        cost.append(amount)
+        other.append(beside)
+        more.append(None if amount is None or beside is None else amount - beside)
     codes = [-1 if bill is None else currencies.index(bill[1]) for bill in bills.values()]
     return pd.DataFrame(
         {
